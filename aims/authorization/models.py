@@ -1,0 +1,197 @@
+"""What OAuth needs stored: grants, approval requests, tokens; and the toolkit's six models, all swapped."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from oauth2_provider.models import (
+    AbstractAccessToken,
+    AbstractApplication,
+    AbstractDeviceGrant,
+    AbstractGrant,
+    AbstractIDToken,
+    AbstractRefreshToken,
+)
+
+from aims.authorization.states import RequestState
+from aims.kit.ids import new_ref
+
+CLIENT_ID_MAX = 2048
+
+
+class Application(AbstractApplication):
+    """The toolkit's view of a client. For an agent it is a shadow: ``client_id`` is the agent's identifier.
+
+    Field names follow the toolkit's next release where it will have the same.
+    """
+
+    client_id = models.CharField(max_length=CLIENT_ID_MAX, unique=True)
+    agent = models.OneToOneField(
+        "identifier.Agent", models.PROTECT, null=True, blank=True, related_name="application"
+    )
+    grant_types = models.JSONField(default=list)
+    token_endpoint_auth_method = models.CharField(max_length=40, default="private_key_jwt")
+    token_endpoint_auth_signing_alg = models.CharField(max_length=16, blank=True)
+    backchannel_token_delivery_mode = models.CharField(max_length=8, default="poll")
+    backchannel_client_notification_endpoint = models.URLField(max_length=2048, blank=True)
+    backchannel_authentication_request_signing_alg = models.CharField(max_length=16, blank=True)
+
+    class Meta(AbstractApplication.Meta):
+        constraints = [
+            # Agents never have static secrets (draft-ietf-wimse-aims §7).
+            models.CheckConstraint(
+                condition=Q(agent=None) | Q(client_secret=""), name="authorization_agent_has_no_secret"
+            ),
+            models.CheckConstraint(
+                condition=Q(agent=None)
+                | Q(token_endpoint_auth_method__in=["private_key_jwt", "tls_client_auth", "spiffe_jwt", "spiffe_x509"]),
+                name="authorization_agent_method_has_a_key",
+            ),
+        ]
+
+    def allows_grant_type(self, *grant_types: str) -> bool:
+        """Return whether any of these grant types is registered; the toolkit's single column is not consulted."""
+        return bool(set(grant_types) & set(self.grant_types))
+
+    def is_usable(self, request: Any) -> bool:
+        """Return whether the client may act now: an agent must be active."""
+        return self.agent is None or self.agent.state == "active"
+
+
+class DelegationGrant(models.Model):
+    """What a person or system lets an agent do at one resource. Visible, bounded, revocable."""
+
+    ref = models.CharField(max_length=40, unique=True, default=partial(new_ref, "grt"), editable=False)
+    from_person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="given_grants"
+    )
+    agent = models.ForeignKey("identifier.Agent", models.PROTECT, related_name="grants")
+    resource = models.ForeignKey("identifier.Resource", models.PROTECT, related_name="grants")
+    actions = models.JSONField(default=list)
+    detail_types = models.JSONField(default=list)
+    mission = models.CharField(max_length=400, blank=True)
+    given_by = models.CharField(max_length=120)
+    given_at = models.DateTimeField()
+    until_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.CharField(max_length=120, blank=True)
+
+
+class ApprovalRequest(models.Model):
+    """What waits for a decision, whatever door it came in by. Its state moves only in ``services.move``.
+
+    statement: the exact bytes R of what is asked (docs/formats.md); never re-serialised.
+    eligible: refs of the people who may decide, as of ``opened_at``.
+    """
+
+    ref = models.CharField(max_length=40, unique=True, editable=False)
+    txn = models.CharField(max_length=40, db_index=True)
+    door = models.CharField(max_length=24)
+    state = models.CharField(max_length=16, default=RequestState.PENDING)
+    agent = models.ForeignKey("identifier.Agent", models.PROTECT, related_name="approval_requests")
+    subject = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    eligible = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="may_decide")
+    resource = models.CharField(max_length=2048)
+    scope = models.CharField(max_length=1000)
+    headline = models.CharField(max_length=300)
+    reversibility = models.CharField(max_length=24)
+    statement = models.BinaryField()
+    request_hash = models.CharField(max_length=60, db_index=True)
+    facts = models.JSONField(help_text="the policy facts as evaluated; evaluated again at decision and redemption")
+    policy_version = models.PositiveIntegerField()
+    required = models.PositiveSmallIntegerField(default=1)
+    use_within_s = models.PositiveIntegerField()
+    opened_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    decided_at = models.DateTimeField(null=True)
+    approved_until_at = models.DateTimeField(null=True)
+    receipt_ref = models.CharField(max_length=40, blank=True)
+    receipt_hash = models.CharField(max_length=60, blank=True)
+    decided_by = models.JSONField(default=list, help_text="refs of the people who decided")
+    subject_signed = models.JSONField(null=True, help_text="acr, amr, auth_time if the subject signed; else null")
+    redeemed_at = models.DateTimeField(null=True)
+    polls = models.PositiveIntegerField(default=0, help_text="pending polls, counted into the closing entry")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=[state.value for state in RequestState]), name="authorization_request_state_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["approved", "redeemed"]) | ~Q(receipt_hash=""),
+                name="authorization_no_yes_without_receipt",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["state", "expires_at"], name="authorization_due"),
+            models.Index(fields=["agent", "-opened_at"], name="authorization_by_agent"),
+        ]
+
+
+class BackchannelRequest(models.Model):
+    """The CIBA door of an approval request (CIBA Core 1.0 §7).
+
+    The id and the notification token are kept sealed until delivery, then deleted; lookups use the hash.
+    """
+
+    request = models.OneToOneField(ApprovalRequest, models.CASCADE, related_name="backchannel")
+    auth_req_id_hash = models.CharField(max_length=64, unique=True)
+    mode = models.CharField(max_length=8)
+    interval_s = models.PositiveIntegerField(default=5)
+    last_poll_at = models.DateTimeField(null=True)
+    signed_request = models.BinaryField(null=True, help_text="the request JWT exactly as received: evidence")
+    sealed_delivery = models.BinaryField(null=True, help_text="auth_req_id and client_notification_token, sealed")
+    ping_due_at = models.DateTimeField(null=True, db_index=True)
+    ping_attempts = models.PositiveSmallIntegerField(default=0)
+    ping_outcome = models.CharField(max_length=40, blank=True)
+
+
+class AccessToken(AbstractAccessToken):
+    """An issued access token: its hash and what it carries, never the token."""
+
+    jti = models.CharField(max_length=40, unique=True, null=True)
+    agent = models.ForeignKey("identifier.Agent", models.PROTECT, null=True, related_name="access_tokens")
+    subject_ref = models.CharField(max_length=2048, blank=True)
+    txn = models.CharField(max_length=40, blank=True, db_index=True)
+    audience = models.CharField(max_length=2048, blank=True)
+    authorization_details = models.JSONField(null=True)
+    request = models.ForeignKey(ApprovalRequest, models.PROTECT, null=True, related_name="tokens")
+    issued_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta(AbstractAccessToken.Meta):
+        pass
+
+
+class RefreshToken(AbstractRefreshToken):
+    """Swapped so that a later release can add columns; agents get none in this one."""
+
+    class Meta(AbstractRefreshToken.Meta):
+        pass
+
+
+class IDToken(AbstractIDToken):
+    """Swapped so that a later release can add columns."""
+
+    class Meta(AbstractIDToken.Meta):
+        pass
+
+
+class AuthorizationCode(AbstractGrant):
+    """The toolkit's authorization code; ``Grant`` means delegation grant in this house."""
+
+    class Meta(AbstractGrant.Meta):
+        pass
+
+
+class DeviceCode(AbstractDeviceGrant):
+    """The toolkit's device code. Its door is closed: no URL serves it."""
+
+    class Meta(AbstractDeviceGrant.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["device_code"], name="authorization_devicecode_unique_device_code")
+        ]

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class IdentifierConfig(AppConfig):
+    name = "aims.identifier"
+    label = "identifier"

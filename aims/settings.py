@@ -1,0 +1,259 @@
+"""Django settings, read from ``AIMS_*`` (docs/configuration.md lists every variable).
+
+Importing this module never needs a secret, so that types, tests and ``check`` run anywhere.
+What a server must have before it starts is checked by ``aims/startup.py``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(os.environ.get("AIMS_VAR_DIR", BASE_DIR / "var"))
+
+
+def text(name: str, default: str = "") -> str:
+    """Return ``AIMS_<name>``, or the content of the file that ``AIMS_<name>_FILE`` names."""
+    if path := os.environ.get(f"AIMS_{name}_FILE"):
+        return Path(path).read_text().strip()
+    return os.environ.get(f"AIMS_{name}", default)
+
+
+def flag(name: str, default: bool = False) -> bool:
+    """Return ``AIMS_<name>`` as a fact: 1, true, yes, on are true."""
+    value = os.environ.get(f"AIMS_{name}")
+    return default if value is None else value.lower() in {"1", "true", "yes", "on"}
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """Return ``AIMS_<name>`` split at commas, blanks dropped."""
+    return [word for part in text(name, default).split(",") if (word := part.strip())]
+
+
+# -- the deployment ------------------------------------------------------------------------------
+ISSUER = text("ISSUER", "http://localhost:8000").rstrip("/")
+ISSUER_HOST = urlsplit(ISSUER).hostname or "localhost"
+IS_HTTPS = urlsplit(ISSUER).scheme == "https"
+RP_ID = text("RP_ID", ISSUER_HOST)
+RP_ORIGINS = [ISSUER]
+TRUST_DOMAIN = text("TRUST_DOMAIN", ISSUER_HOST)
+REDIS_URL = text("REDIS_URL")
+IS_SCALED = bool(REDIS_URL)
+FETCH_ALLOW = words("FETCH_ALLOW")
+KEKS = words("KEK")
+LOG_ORIGIN = text("LOG_ORIGIN")
+LOG_KEY_FILE = os.environ.get("AIMS_LOG_KEY_FILE", "")
+CHECKPOINT_DIR = os.environ.get("AIMS_CHECKPOINT_DIR", "")
+METRICS_TOKEN = text("METRICS_TOKEN")
+
+# -- Django --------------------------------------------------------------------------------------
+SECRET_KEY = text("SECRET_KEY")
+DEBUG = flag("DEBUG")
+ALLOWED_HOSTS = words("ALLOWED_HOSTS", ISSUER_HOST)
+CSRF_TRUSTED_ORIGINS = [ISSUER]
+ROOT_URLCONF = "aims.urls"
+WSGI_APPLICATION = "aims.wsgi.application"
+ASGI_APPLICATION = "aims.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "people.User"
+AUTHENTICATION_BACKENDS = ["aims.people.backend.PasskeyBackend"]
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "django_filters",
+    "oauth2_provider",
+    "aims",
+    "aims.people",
+    "aims.identifier",
+    "aims.policy",
+    "aims.credentials",
+    "aims.authentication",
+    "aims.authorization",
+    "aims.console",
+    "approvals",
+    "audit",
+]
+
+# Machine endpoints know no session, no cookie and no nonce: the Page… classes step aside for them.
+MIDDLEWARE = [
+    "aims.console.middleware.OneHost",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "aims.console.middleware.PageSecurityPolicy",
+    "aims.console.middleware.PageSession",
+    "aims.console.middleware.PageCommon",
+    "aims.console.middleware.PageCsrf",
+    "aims.console.middleware.PageAuthentication",
+    "aims.console.middleware.PagePerson",
+    "aims.console.middleware.PageMessages",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+                "aims.console.context.frame",
+            ],
+            "builtins": ["aims.console.templatetags.words"],
+        },
+    }
+]
+
+# -- data ----------------------------------------------------------------------------------------
+_environ = environ.Env()
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": _environ.db_url_config(text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'aims.sqlite3'}"))
+}
+IS_SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+if IS_SQLITE:
+    # synchronous=FULL: an approval that was answered must survive a power cut.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+    }
+else:
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}
+
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    if IS_SCALED
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+    if IS_SCALED
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+
+# -- sessions, cookies, headers --------------------------------------------------------------------
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_NAME = "__Host-aims" if IS_HTTPS else "aims"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+CSRF_COOKIE_NAME = "__Host-aims-csrf" if IS_HTTPS else "aims-csrf"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Strict"
+CSRF_FAILURE_VIEW = "aims.console.views.csrf_failure"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_HSTS_SECONDS = 31536000 if IS_HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("BEHIND_PROXY") else None
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+
+from csp.constants import NONCE, NONE, SELF  # noqa: E402  (a setting, not an import of code)
+
+_SOCKET = ISSUER.replace("http", "ws", 1)
+CONTENT_SECURITY_POLICY: dict[str, Any] = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF, _SOCKET],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "require-trusted-types-for": ["'script'"],
+        "trusted-types": ["htmx"],
+    }
+}
+
+# -- words, time, files ----------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+LOCALE_PATHS = [BASE_DIR / "aims" / "locale"]
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+LOGIN_URL = "/sign-in/"
+EMAIL_CONFIG = _environ.email_url_config(text("EMAIL_URL", "consolemail://"))
+vars().update(EMAIL_CONFIG)
+
+# -- OAuth -----------------------------------------------------------------------------------------
+OAUTH2_PROVIDER_APPLICATION_MODEL = "authorization.Application"
+OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "authorization.AccessToken"
+OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "authorization.RefreshToken"
+OAUTH2_PROVIDER_ID_TOKEN_MODEL = "authorization.IDToken"
+OAUTH2_PROVIDER_GRANT_MODEL = "authorization.AuthorizationCode"
+OAUTH2_PROVIDER_DEVICE_GRANT_MODEL = "authorization.DeviceCode"
+OAUTH2_PROVIDER: dict[str, Any] = {
+    "OIDC_ISS_ENDPOINT": ISSUER,
+    "PKCE_REQUIRED": True,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http"],
+    "REQUEST_APPROVAL_PROMPT": "force",
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "ROTATE_REFRESH_TOKEN": True,
+    "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": 0,
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 300,
+}
+
+# -- API -------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["aims.console.api_auth.OwnAccessToken"],
+    "DEFAULT_PERMISSION_CLASSES": ["aims.console.api_auth.HasManageScope"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["aims.console.api_auth.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "aims.console.paging.KeysetPagination",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "EXCEPTION_HANDLER": "aims.console.api_errors.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "AIMS Console management API",
+    "VERSION": "v1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "DESCRIPTION": "Agents, resources, grants, policies, people and the audit log. Nothing here decides an "
+    "approval request or enrols a passkey.",
+}
+
+# -- jobs ------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# The default polling interval of memory:// costs up to 2 s for each nudge.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600} if IS_SCALED else {"polling_interval": 0.01}
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": text("LOG_LEVEL", "INFO")},
+}
