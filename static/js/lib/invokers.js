@@ -1,0 +1,11 @@
+/* command and commandfor for browsers that don't know them yet: the two commands that our dialogs use. */
+const COMMANDS = { 'show-modal': (dialog) => dialog.showModal(), close: (dialog) => dialog.close() };
+
+export function supportInvokers(document) {
+  if ('command' in HTMLButtonElement.prototype) return;
+  document.addEventListener('click', (event) => {
+    const button = event.target.closest('button[commandfor]');
+    const dialog = button && document.getElementById(button.getAttribute('commandfor'));
+    if (dialog) COMMANDS[button.getAttribute('command')]?.(dialog);
+  });
+}
