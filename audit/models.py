@@ -1,0 +1,125 @@
+"""The tables of the log. Nobody outside this room reads or writes them; triggers refuse to change what was written.
+
+Strings, not foreign keys: an entry outlives what it speaks of.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+REFERENCE_MAX = 2048
+TILE_WIDTH = 256  # C2SP tlog-tiles
+
+
+class InboxRow(models.Model):
+    """An event that committed with its change and waits for its place in the tree."""
+
+    payload = models.BinaryField(help_text="canonical bytes without recorded_at")
+
+
+class Log(models.Model):
+    """One origin of the log. A restore that would fork history begins the next generation, never re-grows this one.
+
+    base: global index of its first entry, so that indexes are never used twice.
+    trouble: why signing stopped (``behind`` or ``inconsistent``), or empty.
+    """
+
+    generation = models.PositiveIntegerField(primary_key=True)
+    origin = models.CharField(max_length=255, unique=True)
+    vkey = models.CharField(max_length=400)
+    base = models.BigIntegerField()
+    begun_at = models.DateTimeField()
+    trouble = models.CharField(max_length=16, blank=True)
+
+
+class Head(models.Model):
+    """The right edge of the tree: one row, locked by whoever grows or signs it.
+
+    frontier: roots of the complete subtrees, largest first, 32 bytes each.
+    """
+
+    generation = models.PositiveIntegerField()
+    base = models.BigIntegerField()
+    size = models.BigIntegerField()
+    root = models.BinaryField(max_length=32)
+    frontier = models.BinaryField()
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(pk=1), name="audit_head_is_one_row"),
+            models.CheckConstraint(condition=Q(size__gte=0), name="audit_head_size_not_negative"),
+        ]
+
+
+class Entry(models.Model):
+    """One leaf. ``canon`` holds the exact bytes that were hashed; the columns repeat them for searching."""
+
+    index = models.BigIntegerField(primary_key=True)
+    event_id = models.CharField(max_length=36, unique=True)
+    type = models.CharField(max_length=120)
+    by = models.CharField(max_length=REFERENCE_MAX)
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+    agent = models.CharField(max_length=REFERENCE_MAX, null=True)
+    subject = models.CharField(max_length=REFERENCE_MAX, null=True)
+    resource = models.CharField(max_length=REFERENCE_MAX, null=True)
+    action = models.CharField(max_length=REFERENCE_MAX, null=True)
+    decision = models.CharField(max_length=16, null=True)
+    txn = models.CharField(max_length=REFERENCE_MAX, null=True)
+    posture = models.CharField(max_length=REFERENCE_MAX, null=True)
+    remediation = models.CharField(max_length=REFERENCE_MAX, null=True)
+    canon = models.BinaryField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["agent", "-index"], name="audit_by_agent"),
+            models.Index(fields=["subject", "-index"], name="audit_by_subject"),
+            models.Index(fields=["by", "-index"], name="audit_by_by"),
+            models.Index(fields=["resource", "-index"], name="audit_by_resource"),
+            models.Index(fields=["type", "-index"], name="audit_by_type"),
+            models.Index(fields=["txn"], name="audit_by_txn", condition=~Q(txn=None)),
+            models.Index(fields=["decision", "-index"], name="audit_by_decision"),
+            models.Index(fields=["recorded_at"], name="audit_by_time"),
+        ]
+
+
+class Tile(models.Model):
+    """Up to 256 hashes of one level. Full tiles never change; the right edge only grows. Spec: C2SP tlog-tiles."""
+
+    pk = models.CompositePrimaryKey("generation", "level", "index")
+    generation = models.PositiveIntegerField()
+    level = models.PositiveSmallIntegerField()
+    index = models.BigIntegerField()
+    data = models.BinaryField(max_length=TILE_WIDTH * 32)
+
+
+class Checkpoint(models.Model):
+    """A signed tree head, as served. ``note`` is the signed note's exact text."""
+
+    generation = models.PositiveIntegerField()
+    size = models.BigIntegerField()
+    root = models.BinaryField(max_length=32)
+    note = models.TextField()
+    signed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["generation", "size"], name="audit_one_checkpoint_a_size")]
+
+
+class FailureCount(models.Model):
+    """Unauthenticated failures of one source, code and minute, until they become one entry."""
+
+    source = models.CharField(max_length=40)
+    code = models.CharField(max_length=80)
+    minute_at = models.DateTimeField()
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source", "code", "minute_at"],
+                name="audit_failure_counted_once",
+            )
+        ]

@@ -1,0 +1,53 @@
+"""What the database itself refuses: changing entries, full tiles and checkpoints. Defence in depth, not the proof.
+
+The test fixtures lift it as owner of the tables; no setting does.
+"""
+
+from __future__ import annotations
+
+_TABLES = ("audit_entry", "audit_checkpoint", "audit_tile")
+# The right edge of the tree may grow: the old hashes stay as its beginning. A full tile is done.
+_TILE_UPDATE_IS_BAD = """length(OLD.data) >= 8192 OR substr(NEW.data, 1, length(OLD.data)) <> OLD.data
+    OR NEW.generation <> OLD.generation OR NEW.level <> OLD.level OR NEW."index" <> OLD."index" """
+
+
+def statements(vendor: str) -> list[str]:
+    """Return the statements that put the refusals in place."""
+    return _postgresql() if vendor == "postgresql" else _sqlite()
+
+
+def lifting(vendor: str) -> list[str]:
+    """Return the statements that take them away again."""
+    kinds = ("update", "delete", "truncate") if vendor == "postgresql" else ("update", "delete")
+    on = " ON {table}" if vendor == "postgresql" else ""
+    return [f"DROP TRIGGER IF EXISTS {table}_{kind}{on.format(table=table)}" for table in _TABLES for kind in kinds]
+
+
+def _when(table: str, kind: str) -> str:
+    return f"WHEN ({_TILE_UPDATE_IS_BAD})" if (table, kind) == ("audit_tile", "update") else ""
+
+
+def _sqlite() -> list[str]:
+    return [
+        f"CREATE TRIGGER IF NOT EXISTS {table}_{kind} BEFORE {kind.upper()} ON {table} {_when(table, kind)} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} is written once'); END"
+        for table in _TABLES
+        for kind in ("update", "delete")
+    ]
+
+
+def _postgresql() -> list[str]:
+    refuse = """CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION '% is written once', TG_TABLE_NAME; END $$"""
+    rows = [
+        f"CREATE OR REPLACE TRIGGER {table}_{kind} BEFORE {kind.upper()} ON {table} "
+        f"FOR EACH ROW {_when(table, kind)} EXECUTE FUNCTION audit_refuse()"
+        for table in _TABLES
+        for kind in ("update", "delete")
+    ]
+    whole = [
+        f"CREATE OR REPLACE TRIGGER {table}_truncate BEFORE TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
+        for table in _TABLES
+    ]
+    return [refuse, *rows, *whole]

@@ -1,0 +1,235 @@
+"""Write to the audit log: ``record()`` puts an event beside the change it speaks of, in the same transaction.
+
+The sequencer moves it from the inbox into the tree. What stands here is references, enums, hashes and numbers only
+(design: erasable from the first entry): the log outlives names, so names never enter it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import threading
+import time
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal, get_args
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+
+from audit.canonical import encode
+from audit.models import FailureCount
+
+Tone = Literal["yes", "no", "waiting", "info", "plain"]
+DECISIONS = frozenset({"allow", "ask", "deny", "approve", "not_applicable"})
+ENTRY_MAX_BYTES = 16 * 1024
+ENTRY_HARD_MAX_BYTES = 65_535  # C2SP tlog-tiles: a bundle spells an entry's length in 16 bits
+TYPE_MAX = 120
+VERSION = 1
+SOURCES_MAX_PER_MINUTE = 1_000
+
+_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){1,4}")
+# No blanks: a reference, an enum and a hash have none; a name and a sentence do.
+_REFERENCE = re.compile(r"[\x21-\x7e]{0,2048}")
+
+committed = threading.Event()  # the sequencer of this process sleeps on it; others poll
+
+
+class NotInTransaction(RuntimeError):
+    """``record()`` was called outside a transaction: the change and its entry could part."""
+
+
+class NotAReference(ValueError):
+    """A value with blanks or beyond ASCII was to enter the log: a name or free text, which must stay outside."""
+
+
+class EntryTooLarge(ValueError):
+    """An entry over ENTRY_MAX_BYTES. Record a hash and a size instead."""
+
+
+class UnknownDecision(ValueError):
+    """A decision word outside the closed list."""
+
+
+class Event:
+    """One kind of entry. Rooms subclass it in ``events.py`` as frozen, keyword-only dataclasses.
+
+    type: ``room.noun.verb``, past tense, never reused. title: what the viewer calls it. tone: its colour and word.
+    """
+
+    type: ClassVar[str]
+    title: ClassVar[str]
+    tone: ClassVar[Tone]
+
+    def __init_subclass__(cls, *, type: str, title: str, tone: Tone = "plain") -> None:
+        assert _TYPE.fullmatch(type) and len(type) <= TYPE_MAX, type
+        assert tone in get_args(Tone), tone
+        assert type not in _vocabulary, f"two events claim {type}"
+        cls.type, cls.title, cls.tone = type, title, tone
+        _vocabulary[type] = cls
+
+
+_vocabulary: dict[str, type[Event]] = {}
+
+
+def vocabulary() -> dict[str, type[Event]]:
+    """Return every known event class by its type."""
+    return dict(_vocabulary)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """The mandatory fields of every entry (draft-ietf-wimse-aims, observability), each said or explicitly absent.
+
+    agent: its identifier, as authenticated. subject: person ref. decision: one of DECISIONS. txn: what ties a task
+    together. posture: ``unknown`` until attestation exists. remediation: what was ended or mended, and why.
+    """
+
+    agent: str | None
+    subject: str | None
+    resource: str | None
+    action: str | None
+    decision: str | None
+    txn: str | None
+    posture: str | None
+    remediation: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailuresCounted(
+    Event,
+    type="audit.failures.counted",
+    title="Unauthenticated calls refused",
+    tone="no",
+):
+    """How often one source failed with one code in one minute. source: keyed hash, never an address."""
+
+    source: str
+    code: str
+    count: int
+    minute: str
+
+
+NOBODY = Facts(
+    agent=None,
+    subject=None,
+    resource=None,
+    action=None,
+    decision="not_applicable",
+    txn=None,
+    posture="unknown",
+    remediation=None,
+)
+
+
+def record(event: Event, *, by: str, facts: Facts) -> str:
+    """Record what happened, in the transaction in which it happened; return the event's id.
+
+    by: person ref, agent identifier, ``cli:<os user>`` or ``system``.
+    Raises: NotInTransaction, NotAReference, UnknownDecision, EntryTooLarge.
+    """
+    if not connection.in_atomic_block:
+        raise NotInTransaction(event.type)
+    event_id = _uuid7()
+    payload = build(
+        event,
+        event_id=event_id,
+        by=by,
+        facts=facts,
+        occurred_at=stamp(datetime.now(UTC)),
+    )
+    # Raw, because the ORM would ask for the new id, which nobody needs. A crash before commit takes both rows.
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO audit_inboxrow (payload) VALUES (%s)", [payload])
+    transaction.on_commit(committed.set)
+    return event_id
+
+
+def build(event: Event, *, event_id: str, by: str, facts: Facts, occurred_at: str) -> bytes:
+    """Return the canonical bytes of an event before the sequencer adds ``recorded_at``. Pure."""
+    if facts.decision is not None and facts.decision not in DECISIONS:
+        raise UnknownDecision(facts.decision)
+    entry: dict[str, Any] = {
+        "v": VERSION,
+        "id": event_id,
+        "type": event.type,
+        "occurred_at": occurred_at,
+        "by": by,
+        **vars(facts),
+        "data": {field.name: getattr(event, field.name) for field in fields(event)},  # type: ignore[arg-type]
+    }
+    _refuse_free_text(entry)
+    payload = encode(entry)
+    if len(payload) > ENTRY_MAX_BYTES:
+        raise EntryTooLarge(f"{event.type}: {len(payload)} bytes")
+    return payload
+
+
+def stamp(moment: datetime) -> str:
+    """Return RFC 3339 in UTC with milliseconds and ``Z``, as entries spell a moment."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def count_failure(source: str, code: str) -> None:
+    """Count an unauthenticated failure. It becomes one entry per source, code and minute.
+
+    source: an address or whatever names the caller; only its keyed hash is kept. code: the error's stable code.
+    Call it after the failed transaction has ended.
+    """
+    minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    key = {"source": source_hash(source), "code": code, "minute_at": minute}
+    with transaction.atomic():
+        if FailureCount.objects.filter(**key).update(count=F("count") + 1):
+            return
+        if FailureCount.objects.filter(minute_at=minute).count() >= SOURCES_MAX_PER_MINUTE:
+            key["source"] = "others"
+        FailureCount.objects.bulk_create([FailureCount(**key, count=0)], ignore_conflicts=True)
+        FailureCount.objects.filter(**key).update(count=F("count") + 1)
+
+
+def source_hash(source: str) -> str:
+    """Return the name under which a source is counted: keyed, so that addresses can't be tried one by one."""
+    key = hashlib.sha256(b"audit-failure-source/v1\0" + settings.SECRET_KEY.encode()).digest()
+    return "src_" + hmac.new(key, source.encode(), "sha256").hexdigest()[:16]
+
+
+def flush_failures(now: datetime) -> int:
+    """Turn the counts of every past minute into entries; return how many."""
+    this_minute = now.replace(second=0, microsecond=0)
+    if not FailureCount.objects.filter(minute_at__lt=this_minute).exists():
+        return 0
+    with transaction.atomic():
+        due = list(FailureCount.objects.select_for_update().filter(minute_at__lt=this_minute).order_by("minute_at"))
+        # Deleted first and counted, so that two flushes of one row can't both record it.
+        return sum(_flush(row) for row in due if FailureCount.objects.filter(pk=row.pk).delete()[0])
+
+
+def _flush(row: FailureCount) -> int:
+    event = FailuresCounted(source=row.source, code=row.code, count=row.count, minute=stamp(row.minute_at))
+    record(event, by="system", facts=NOBODY)
+    return 1
+
+
+def _refuse_free_text(value: Any) -> None:
+    if isinstance(value, str):
+        if not _REFERENCE.fullmatch(value):
+            raise NotAReference("blank, non-ASCII or overlong value: record a reference or a hash instead")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            try:
+                _refuse_free_text(item)
+            except NotAReference as error:
+                raise NotAReference(f"{name}: {error}") from None
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_free_text(item)
+
+
+def _uuid7() -> str:
+    """Return a UUID of version 7: milliseconds, then 74 random bits. Spec: RFC 9562 §5.7."""
+    value = (time.time_ns() // 1_000_000) << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
