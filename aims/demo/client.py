@@ -1,0 +1,77 @@
+"""How the demo's processes speak OAuth: Authlib's session, and nothing of the console's own code."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
+from joserfc.jwk import ECKey
+
+ASSERTION_LIFETIME_S = 60
+REQUEST_TIMEOUT_S = 30
+
+
+class IssuerBoundAssertion(PrivateKeyJWT):  # type: ignore[misc]  # Authlib ships no types
+    """``private_key_jwt`` with the issuer as only audience and a fresh, short-lived ``jti`` each time."""
+
+    name = "private_key_jwt"
+
+    def __init__(self, issuer: str) -> None:
+        super().__init__(token_endpoint=issuer, alg="ES256")
+
+    def sign(self, auth: Any, token_endpoint: str) -> Any:
+        # Authlib writes the jti into the dictionary it is given: a shared one would repeat it.
+        self.claims = {"exp": int(time.time()) + ASSERTION_LIFETIME_S}
+        self.headers = {"alg": "ES256", "kid": auth.client_secret.kid}
+        return super().sign(auth, token_endpoint)
+
+
+@dataclass
+class OAuthAnswer:
+    """What an OAuth endpoint answered. ``retry_after_s``: how long it asks to wait."""
+
+    status: int
+    body: dict[str, Any]
+    retry_after_s: int | None = None
+
+    @property
+    def error(self) -> str:
+        return str(self.body.get("error", ""))
+
+
+@dataclass
+class Client:
+    """An OAuth client that found its endpoints by discovery (RFC 8414)."""
+
+    issuer: str
+    client_id: str
+    key: ECKey
+    metadata: dict[str, Any] = field(init=False)
+    session: OAuth2Session = field(init=False)
+
+    def __post_init__(self) -> None:
+        answer = requests.get(f"{self.issuer}/.well-known/oauth-authorization-server", timeout=REQUEST_TIMEOUT_S)
+        answer.raise_for_status()
+        self.metadata = answer.json()
+        if self.metadata["issuer"] != self.issuer:  # RFC 8414 §3.3
+            raise ValueError("the metadata names another issuer")
+        self.session = OAuth2Session(self.client_id, self.key, token_endpoint_auth_method="private_key_jwt")
+        self.session.register_client_auth_method(IssuerBoundAssertion(self.issuer))
+
+    def call(self, endpoint: str, form: dict[str, str], *, headers: dict[str, str] | None = None) -> OAuthAnswer:
+        """Post a form with client authentication to an endpoint named as in the metadata."""
+        answer = self.session.post(
+            self.metadata[endpoint],
+            data=form,
+            headers={"Accept": "application/json", **(headers or {})},
+            auth=self.session.client_auth("private_key_jwt"),
+            withhold_token=True,
+            allow_redirects=False,
+            timeout=REQUEST_TIMEOUT_S,
+        )
+        wait = answer.headers.get("Retry-After", "")
+        return OAuthAnswer(answer.status_code, answer.json(), int(wait) if wait.isdigit() else None)
