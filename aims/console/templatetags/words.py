@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from aims.kit import clock
+from aims.kit.visible import visible as parts_of
 
 register = template.Library()
 
@@ -118,8 +119,6 @@ def initials(name: object) -> str:
 @register.filter(name="visible")
 def visible(text: object) -> SafeString:
     """Return untrusted text with control, bidi and invisible characters marked up as escapes, never raw."""
-    from aims.kit.visible import visible as parts_of
-
     parts = ((_mark(part.text) if part.is_escaped else part.text,) for part in parts_of(str(text)))
     return format_html_join("", "{}", parts)
 
