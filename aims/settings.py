@@ -180,7 +180,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
         "require-trusted-types-for": ["'script'"],
-        "trusted-types": ["htmx"],
+        "trusted-types": ["htmx", "aims"],
     }
 }
 
