@@ -1,0 +1,40 @@
+"""Amounts as text: checked, and shown with grouping. Never a float. Pure."""
+
+from __future__ import annotations
+
+import re
+
+# ISO 4217: codes whose minor unit is not two digits.
+_MINOR = dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0) | dict.fromkeys(
+    "BHD IQD JOD KWD LYD OMR TND".split(), 3
+)
+_CODES = frozenset(
+    "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY "
+    "COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS "
+    "INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP "
+    "MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR "
+    "SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYI UYU UZS VED VES "
+    "VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG".split()
+)
+_AMOUNT = re.compile(r"(0|[1-9][0-9]{0,14})(?:\.([0-9]{1,3}))?", re.ASCII)
+
+
+def is_currency(code: str) -> bool:
+    """Return whether this is a currency code in use. Spec: ISO 4217."""
+    return code in _CODES
+
+
+def is_amount(text: str, currency: str) -> bool:
+    """Return whether this is a plain positive decimal with no more digits than the currency's minor unit has."""
+    match = _AMOUNT.fullmatch(text)
+    if match is None or not text.strip("0."):
+        return False
+    return len(match[2] or "") <= _MINOR.get(currency, 2)
+
+
+def shown(text: str, currency: str) -> str:
+    """Return the amount as the card shows it: ``4200`` and EUR give ``4,200.00 EUR``."""
+    whole, _, fraction = text.partition(".")
+    digits = _MINOR.get(currency, 2)
+    tail = "." + fraction.ljust(digits, "0") if digits else ""
+    return f"{int(whole):,}{tail} {currency}"

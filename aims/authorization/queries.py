@@ -1,0 +1,147 @@
+"""Questions about approval requests and grants. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Q, QuerySet
+
+from aims.authorization.models import ApprovalRequest, DelegationGrant
+from aims.authorization.states import OPEN, RequestState
+from aims.identifier.models import Agent, Resource
+from aims.kit import clock
+from aims.people.models import Role, User
+
+LIST_MAX = 200
+DECIDED = [RequestState.APPROVED, RequestState.REDEEMED, RequestState.DENIED]
+
+
+@dataclass(frozen=True)
+class History:
+    """What became of an agent's earlier requests. days: how many days back we looked."""
+
+    approved: int
+    denied: int
+    days: int
+
+
+def inbox_of(person: User, *, limit: int = 50) -> list[ApprovalRequest]:
+    """Return what waits for this person, what ends first on top. At most ``limit``."""
+    waiting = _waiting(person).select_related("agent", "subject", "agent__owner")
+    return list(waiting.order_by("expires_at", "pk")[: min(limit, LIST_MAX)])
+
+
+def waiting_count(person: User) -> int:
+    """Return how many requests wait for this person."""
+    return _waiting(person).count()
+
+
+def decided_today(person: User, *, limit: int = 50) -> list[ApprovalRequest]:
+    """Return what this person could decide and that ended in the last 24 hours, newest first."""
+    since = clock.now() - timedelta(days=1)
+    ended = ApprovalRequest.objects.filter(eligible=person).exclude(state__in=OPEN)
+    ended = ended.filter(Q(decided_at__gte=since) | Q(decided_at=None, expires_at__gte=since))
+    return list(ended.select_related("agent", "subject").order_by("-decided_at", "-pk")[: min(limit, LIST_MAX)])
+
+
+def request_for(person: User, ref: str) -> ApprovalRequest | None:
+    """Return a request that this person may see: one they may or could decide, asked for, answer for, or audit."""
+    seen = ApprovalRequest.objects.filter(ref=ref).select_related("agent", "subject", "agent__owner")
+    if not (person.has_role(Role.AUDITOR) or person.has_role(Role.ADMIN)):
+        seen = seen.filter(Q(eligible=person) | Q(subject=person) | Q(agent__owner=person)).distinct()
+    return seen.first()
+
+
+def may_decide(person: User, request: ApprovalRequest) -> bool:
+    """Return whether this person was named when the request was opened and is still an approver."""
+    return request.eligible.filter(pk=person.pk).exists() and approvers({person.pk}, at=clock.now()).exists()
+
+
+def requests_of(agent: Agent, *, limit: int = 50) -> list[ApprovalRequest]:
+    """Return an agent's requests, newest first."""
+    found = agent.approval_requests.select_related("subject").order_by("-opened_at", "-pk")
+    return list(found[: min(limit, LIST_MAX)])
+
+
+def waiting_of_owner(owner: User, *, limit: int = 50) -> list[ApprovalRequest]:
+    """Return what this owner's agents wait for, oldest first."""
+    waiting = ApprovalRequest.objects.filter(agent__owner=owner, state__in=OPEN, expires_at__gt=clock.now())
+    return list(waiting.select_related("agent", "subject").order_by("opened_at")[: min(limit, LIST_MAX)])
+
+
+def approvers(among: Iterable[int], *, at: datetime) -> QuerySet[User]:
+    """Return those of these people (primary keys) who held the approver role at that moment and are active."""
+    held = Q(role_holdings__role=Role.APPROVER, role_holdings__since_at__lte=at)
+    still = Q(role_holdings__until_at=None) | Q(role_holdings__until_at__gt=at)
+    return User.objects.filter(held & still, pk__in=list(among), is_active=True).distinct()
+
+
+def people_named(names: Collection[str], *, subject: User, owner: User, at: datetime) -> set[int]:
+    """Return the primary keys of whom a policy names: ``subject``, ``owner``, ``group:<slug>``, as of a moment."""
+    slugs = [name.removeprefix("group:") for name in names if name.startswith("group:")]
+    found = {subject.pk} if "subject" in names else set()
+    found |= {owner.pk} if "owner" in names else set()
+    if slugs:
+        member = Q(memberships__group__slug__in=slugs, memberships__since_at__lte=at)
+        still = Q(memberships__until_at=None) | Q(memberships__until_at__gt=at)
+        found |= set(User.objects.filter(member & still).values_list("pk", flat=True))
+    return found
+
+
+def related_person(agent: Agent, person_pk: int, *, at: datetime) -> User | None:
+    """Return the person if this agent may name them: its owner, who gave it a grant, a member of its groups.
+
+    One query whatever the answer, so that unknown and unrelated people cost the same (design: no user oracle).
+    """
+    given = Q(given_grants__agent=agent, given_grants__revoked_at=None, given_grants__until_at__gt=at)
+    member = Q(memberships__group__related_agents=agent, memberships__since_at__lte=at) & (
+        Q(memberships__until_at=None) | Q(memberships__until_at__gt=at)
+    )
+    return User.objects.filter(Q(owned_agents=agent) | given | member, pk=person_pk, is_active=True).distinct().first()
+
+
+def grants_covering(
+    *,
+    agent: Agent,
+    person: User | None,
+    resource: Resource | str,
+    actions: Collection[str],
+    types: Collection[str],
+    now: datetime,
+) -> list[DelegationGrant]:
+    """Return the grants that let this agent do all these actions with these detail types, longest first.
+
+    person: on whose behalf; grants of theirs and of the organisation count. None: the agent's own behalf, any giver's.
+    """
+    identifier = resource if isinstance(resource, str) else resource.identifier
+    found = DelegationGrant.objects.filter(
+        agent=agent, resource__identifier=identifier, revoked_at=None, given_at__lte=now, until_at__gt=now
+    )
+    if person is not None:
+        found = found.filter(Q(from_person=person) | Q(from_person=None))
+    wanted, kinds = set(actions), {kind for kind in types if kind}
+    return [
+        grant
+        for grant in found.select_related("from_person").order_by("-until_at", "pk")
+        if wanted <= set(grant.actions) and kinds <= set(grant.detail_types)
+    ]
+
+
+def live_grants(*, now: datetime) -> QuerySet[DelegationGrant]:
+    """Return the grants that count now."""
+    live = DelegationGrant.objects.filter(revoked_at=None, until_at__gt=now)
+    return live.select_related("agent", "resource", "from_person")
+
+
+def history_of(agent: Agent, subject: User, *, now: datetime, days: int = 30) -> History:
+    """Return how this person's earlier requests from this agent ended."""
+    ended = ApprovalRequest.objects.filter(agent=agent, subject=subject, opened_at__gte=now - timedelta(days=days))
+    counts = dict(ended.values_list("state").annotate(Count("pk")))
+    yes = counts.get(RequestState.APPROVED, 0) + counts.get(RequestState.REDEEMED, 0)
+    return History(approved=yes, denied=counts.get(RequestState.DENIED, 0), days=days)
+
+
+def _waiting(person: User) -> QuerySet[ApprovalRequest]:
+    return ApprovalRequest.objects.filter(eligible=person, state__in=OPEN, expires_at__gt=clock.now())

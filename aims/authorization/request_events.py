@@ -1,0 +1,138 @@
+"""What the log says about approval requests, their doors, and grants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audit.write import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestOpened(Event, type="authorization.request.opened", title="Asked a person", tone="waiting"):
+    """eligible: refs of who may decide. expires_at: NumericDate."""
+
+    request: str
+    request_hash: str
+    door: str
+    reversibility: str
+    template_hash: str
+    policy_version: int
+    policy_hash: str
+    determined_by: list[str]
+    eligible: list[str]
+    expires_at: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestRefused(Event, type="authorization.request.refused", title="Was not let ask", tone="no"):
+    """code: the error that the agent got. policies: those that determined a refusal by policy."""
+
+    door: str
+    code: str
+    policies: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestApproved(Event, type="authorization.request.approved", title="Signed yes", tone="yes"):
+    """approved_until: NumericDate."""
+
+    request: str
+    request_hash: str
+    receipt: str
+    receipt_hash: str
+    approved_until: int
+    acr: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestDenied(Event, type="authorization.request.denied", title="Said no", tone="no"):
+    """reason: ``person`` or ``policy``. polls: how often the agent asked in vain."""
+
+    request: str
+    request_hash: str
+    reason: str
+    is_signed: bool
+    policies: list[str]
+    polls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestCancelled(Event, type="authorization.request.cancelled", title="Request withdrawn", tone="info"):
+    """reason: why (``client``, ``agent_suspended``, ``agent_retired``, ``stopped``)."""
+
+    request: str
+    request_hash: str
+    reason: str
+    polls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestExpired(Event, type="authorization.request.expired", title="Nobody answered in time", tone="info"):
+    """was: the state it expired in; ``approved`` where a yes was not used in time."""
+
+    request: str
+    request_hash: str
+    was: str
+    polls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestSuperseded(Event, type="authorization.request.superseded", title="Overtaken by policy", tone="info"):
+    """The policy of now asks for more than the statement did."""
+
+    request: str
+    request_hash: str
+    policy_version: int
+    policies: list[str]
+    polls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestRedeemed(Event, type="authorization.request.redeemed", title="Approval became a token", tone="yes"):
+    """jti: of the access token. polls: pending answers before."""
+
+    request: str
+    request_hash: str
+    receipt_hash: str
+    jti: str
+    polls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedemptionRefused(Event, type="authorization.redemption.refused", title="Token for approval refused", tone="no"):
+    """code: the error that the agent got; request: empty where the id led to none of its requests."""
+
+    request: str
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PingDelivered(Event, type="authorization.ping.delivered", title="Agent notified", tone="info"):
+    request: str
+    attempts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PingGivenUp(Event, type="authorization.ping.given-up", title="Agent could not be notified", tone="no"):
+    """outcome: the status, or why the address was not called."""
+
+    request: str
+    attempts: int
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantGiven(Event, type="authorization.grant.given", title="Let an agent do something", tone="yes"):
+    """until: NumericDate. from_person: ref, or None for a grant of the organisation."""
+
+    grant: str
+    from_person: str | None
+    actions: list[str]
+    detail_types: list[str]
+    until: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantRevoked(Event, type="authorization.grant.revoked", title="Took a permission back", tone="no"):
+    grant: str
+    from_person: str | None
