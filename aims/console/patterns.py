@@ -74,11 +74,19 @@ def _rows() -> list[dict[str, str]]:
 
 def _entries() -> list[dict[str, Any]]:
     now = clock.now()
-    asked = {"at": now, "title": "Asked a person", "tone": "waiting", "sub": "irreversible · policy 14", "who": "Courier"}
+    asked = {
+        "at": now,
+        "title": "Asked a person",
+        "tone": "waiting",
+        "sub": "irreversible · policy 14",
+        "who": "Courier",
+    }
     where = {"for_whom": "Ada Lindqvist", "resource": "Payments API", "resource_sub": "pay 4,200.00 EUR"}
     return [
         asked | where | {"href": "#entry-row", "index": None},
-        asked | where | {"title": "Approved with passkey", "tone": "yes", "sub": "", "href": "#entry-row", "index": 10_482_101},
+        asked
+        | where
+        | {"title": "Approved with passkey", "tone": "yes", "sub": "", "href": "#entry-row", "index": 10_482_101},
         asked | {"title": "Denied", "tone": "no", "who": "Ada Lindqvist", "href": "#entry-row", "index": 10_480_392},
         asked | {"title": "Key published", "tone": "info", "who": "system", "href": "#entry-row", "index": 10_480_001},
         asked | {"title": "Policy loaded", "tone": "plain", "who": "cli:root", "href": "#entry-row", "index": 9},

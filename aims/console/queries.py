@@ -45,7 +45,7 @@ class Home:
     troubles: tuple[Trouble, ...]
     is_auditor: bool
     is_admin: bool
-    log_size: int | None 
+    log_size: int | None
 
 
 def home_of(person: User, *, now: datetime) -> Home:

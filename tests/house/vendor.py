@@ -58,7 +58,9 @@ def _files_of(package: Package, scratch: Path, *, is_pinning: bool) -> list[tupl
             made.append((into / sprite["into"], _sprite(tar, sprite["from"], sprite["icons"])))
     # A fixed time keeps the compressed copy the same on every machine.
     small = set(package.get("compress", ()))
-    packed = [(path.with_name(path.name + ".gz"), gzip.compress(raw, 9, mtime=0)) for path, raw in made if path.name in small]
+    packed = [
+        (path.with_name(path.name + ".gz"), gzip.compress(raw, 9, mtime=0)) for path, raw in made if path.name in small
+    ]
     return made + packed
 
 
