@@ -1,0 +1,41 @@
+"""Questions about agents and resources."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from aims.identifier.models import Agent, Resource, ResourceAction, TrustDomain
+from aims.people.models import User
+
+
+def agent_named(identifier: str) -> Agent | None:
+    """Return the agent with exactly this identifier, whatever its state (draft-ietf-wimse-identifier §7: complete)."""
+    return Agent.objects.select_related("owner", "trust_domain").filter(identifier=identifier).first()
+
+
+def agents_visible_to(person: User) -> QuerySet[Agent]:
+    """Return the agents a person may see: all of them for admins and auditors, else those they answer for."""
+    agents = Agent.objects.select_related("owner", "trust_domain")
+    if person.has_role("admin") or person.has_role("auditor"):
+        return agents
+    return agents.filter(owner=person)
+
+
+def resource_named(identifier: str) -> Resource | None:
+    """Return the resource in use with exactly this indicator (RFC 8707 §2)."""
+    return Resource.objects.filter(identifier=identifier, retired_at=None).first()
+
+
+def action_of(resource: Resource, *, name: str) -> ResourceAction | None:
+    """Return an action of a resource by its name."""
+    return ResourceAction.objects.filter(resource=resource, name=name).first()
+
+
+def actions_for_detail(resource: Resource, *, detail_type: str) -> list[ResourceAction]:
+    """Return the actions of a resource that an ``authorization_details`` type asks for (RFC 9396 §2)."""
+    return list(ResourceAction.objects.filter(resource=resource, detail_type=detail_type).order_by("name"))
+
+
+def trust_domains() -> QuerySet[TrustDomain]:
+    """Return the trust domains that new agents may live in."""
+    return TrustDomain.objects.filter(retired_at=None).order_by("name")
