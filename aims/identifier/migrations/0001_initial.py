@@ -8,71 +8,216 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('people', '0001_initial'),
+        ("people", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Resource',
+            name="Resource",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ref', models.CharField(default=functools.partial(aims.kit.ids.new_ref, *('res',), **{}), editable=False, max_length=40, unique=True)),
-                ('identifier', models.CharField(max_length=2048, unique=True)),
-                ('name', models.CharField(max_length=80)),
-                ('kind', models.CharField(choices=[('api', 'API'), ('tool', 'Tool'), ('mcp', 'MCP server'), ('llm', 'LLM endpoint')], default='api', max_length=8)),
-                ('description', models.CharField(blank=True, max_length=400)),
-                ('registered_at', models.DateTimeField()),
-                ('retired_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                (
+                    "ref",
+                    models.CharField(
+                        default=functools.partial(
+                            aims.kit.ids.new_ref, *("res",), **{}
+                        ),
+                        editable=False,
+                        max_length=40,
+                        unique=True,
+                    ),
+                ),
+                ("identifier", models.CharField(max_length=2048, unique=True)),
+                ("name", models.CharField(max_length=80)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("api", "API"),
+                            ("tool", "Tool"),
+                            ("mcp", "MCP server"),
+                            ("llm", "LLM endpoint"),
+                        ],
+                        default="api",
+                        max_length=8,
+                    ),
+                ),
+                ("description", models.CharField(blank=True, max_length=400)),
+                ("registered_at", models.DateTimeField()),
+                ("retired_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='TrustDomain',
+            name="TrustDomain",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=255, unique=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('retired_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("name", models.CharField(max_length=255, unique=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("retired_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='ResourceAction',
+            name="ResourceAction",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80)),
-                ('title', models.CharField(max_length=120)),
-                ('detail_type', models.CharField(blank=True, max_length=120)),
-                ('reversibility', models.CharField(choices=[('read-only', 'Read only'), ('reversible', 'Reversible'), ('externally-reversible', 'Reversible outside'), ('irreversible', 'Irreversible')], max_length=24)),
-                ('resource', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='actions', to='identifier.resource')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("name", models.CharField(max_length=80)),
+                ("title", models.CharField(max_length=120)),
+                ("detail_type", models.CharField(blank=True, max_length=120)),
+                (
+                    "reversibility",
+                    models.CharField(
+                        choices=[
+                            ("read-only", "Read only"),
+                            ("reversible", "Reversible"),
+                            ("externally-reversible", "Reversible outside"),
+                            ("irreversible", "Irreversible"),
+                        ],
+                        max_length=24,
+                    ),
+                ),
+                (
+                    "resource",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="actions",
+                        to="identifier.resource",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('resource', 'name'), name='identifier_action_once'), models.CheckConstraint(condition=models.Q(('reversibility__in', ['read-only', 'reversible', 'externally-reversible', 'irreversible'])), name='identifier_reversibility_known')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("resource", "name"), name="identifier_action_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "reversibility__in",
+                                [
+                                    "read-only",
+                                    "reversible",
+                                    "externally-reversible",
+                                    "irreversible",
+                                ],
+                            )
+                        ),
+                        name="identifier_reversibility_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Agent',
+            name="Agent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ref', models.CharField(default=functools.partial(aims.kit.ids.new_ref, *('agt',), **{}), editable=False, max_length=40, unique=True)),
-                ('identifier', models.CharField(editable=False, max_length=2048, unique=True)),
-                ('name', models.CharField(max_length=80)),
-                ('purpose', models.CharField(max_length=400)),
-                ('contact', models.CharField(max_length=254)),
-                ('state', models.CharField(choices=[('active', 'Active'), ('suspended', 'Suspended'), ('retired', 'Retired')], default='active', max_length=16)),
-                ('state_reason', models.CharField(blank=True, max_length=400)),
-                ('state_since_at', models.DateTimeField()),
-                ('registered_at', models.DateTimeField()),
-                ('version', models.PositiveBigIntegerField(default=1, help_text='rises on every change of agent, keys or grants')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='owned_agents', to=settings.AUTH_USER_MODEL)),
-                ('related_groups', models.ManyToManyField(blank=True, related_name='related_agents', to='people.group')),
-                ('trust_domain', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='agents', to='identifier.trustdomain')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                (
+                    "ref",
+                    models.CharField(
+                        default=functools.partial(
+                            aims.kit.ids.new_ref, *("agt",), **{}
+                        ),
+                        editable=False,
+                        max_length=40,
+                        unique=True,
+                    ),
+                ),
+                (
+                    "identifier",
+                    models.CharField(editable=False, max_length=2048, unique=True),
+                ),
+                ("name", models.CharField(max_length=80)),
+                ("purpose", models.CharField(max_length=400)),
+                ("contact", models.CharField(max_length=254)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("active", "Active"),
+                            ("suspended", "Suspended"),
+                            ("retired", "Retired"),
+                        ],
+                        default="active",
+                        max_length=16,
+                    ),
+                ),
+                ("state_reason", models.CharField(blank=True, max_length=400)),
+                ("state_since_at", models.DateTimeField()),
+                ("registered_at", models.DateTimeField()),
+                (
+                    "version",
+                    models.PositiveBigIntegerField(
+                        default=1,
+                        help_text="rises on every change of agent, keys or grants",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="owned_agents",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "related_groups",
+                    models.ManyToManyField(
+                        blank=True, related_name="related_agents", to="people.group"
+                    ),
+                ),
+                (
+                    "trust_domain",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="agents",
+                        to="identifier.trustdomain",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['active', 'suspended', 'retired'])), name='identifier_agent_state_known')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["active", "suspended", "retired"])
+                        ),
+                        name="identifier_agent_state_known",
+                    )
+                ],
             },
         ),
     ]

@@ -19,7 +19,10 @@ from aims.identifier.services.resources import (
     return_resource,
     update_resource,
 )
-from aims.identifier.services.trust_domains import register_trust_domain, retire_trust_domain
+from aims.identifier.services.trust_domains import (
+    register_trust_domain,
+    retire_trust_domain,
+)
 
 __all__ = [
     "ActionSpec",

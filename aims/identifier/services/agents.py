@@ -9,7 +9,12 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from aims.identifier.errors import IdentifierTaken, OwnerRefused, UnknownTrustDomain, UnlawfulMove
+from aims.identifier.errors import (
+    IdentifierTaken,
+    OwnerRefused,
+    UnknownTrustDomain,
+    UnlawfulMove,
+)
 from aims.identifier.events import (
     AgentChanged,
     AgentRegistered,
@@ -20,7 +25,13 @@ from aims.identifier.events import (
 )
 from aims.identifier.models import Agent, AgentState, TrustDomain
 from aims.identifier.services.record import registry_facts
-from aims.identifier.services.text import CONTACT_MAX, NAME_MAX, PURPOSE_MAX, REASON_MAX, checked
+from aims.identifier.services.text import (
+    CONTACT_MAX,
+    NAME_MAX,
+    PURPOSE_MAX,
+    REASON_MAX,
+    checked,
+)
 from aims.identifier.states import sources_of
 from aims.identifier.uri import parse_agent
 from aims.people.models import Group, User
@@ -58,7 +69,9 @@ def register_agent(command: RegisterAgent, *, by: str, now: datetime) -> Agent:
     """
     identifier = parse_agent(command.identifier)
     _check_owner(command.owner)
-    domain = TrustDomain.objects.filter(name=identifier.trust_domain, retired_at=None).first()
+    domain = TrustDomain.objects.filter(
+        name=identifier.trust_domain, retired_at=None
+    ).first()
     if domain is None:
         raise UnknownTrustDomain()
     agent = Agent(
@@ -72,7 +85,9 @@ def register_agent(command: RegisterAgent, *, by: str, now: datetime) -> Agent:
     with transaction.atomic():
         _insert(agent)
         agent.related_groups.set(command.related_groups)
-        event = AgentRegistered(agent=agent.ref, owner=agent.owner.ref, version=agent.version)
+        event = AgentRegistered(
+            agent=agent.ref, owner=agent.owner.ref, version=agent.version
+        )
         record(event, by=by, facts=_facts(agent))
     return agent
 
@@ -85,7 +100,9 @@ def update_agent(agent: Agent, command: UpdateAgent, *, by: str, now: datetime) 
         row = _locked(agent)
         if row.state == AgentState.RETIRED:
             raise UnlawfulMove("A retired agent does not change any more.")
-        fields = sorted(name for name, text in texts.items() if getattr(row, name) != text)
+        fields = sorted(
+            name for name, text in texts.items() if getattr(row, name) != text
+        )
         if groups != set(row.related_groups.values_list("pk", flat=True)):
             fields.append("related_groups")
         if not fields:
@@ -93,7 +110,11 @@ def update_agent(agent: Agent, command: UpdateAgent, *, by: str, now: datetime) 
         Agent.objects.filter(pk=row.pk).update(version=F("version") + 1, **texts)
         row.related_groups.set(command.related_groups)
         agent.refresh_from_db()
-        record(AgentChanged(agent=agent.ref, fields=fields, version=agent.version), by=by, facts=_facts(agent))
+        record(
+            AgentChanged(agent=agent.ref, fields=fields, version=agent.version),
+            by=by,
+            facts=_facts(agent),
+        )
 
 
 def transfer_owner(agent: Agent, *, to: User, by: str, now: datetime) -> None:
@@ -108,7 +129,9 @@ def transfer_owner(agent: Agent, *, to: User, by: str, now: datetime) -> None:
         before = row.owner.ref
         Agent.objects.filter(pk=row.pk).update(owner=to, version=F("version") + 1)
         agent.refresh_from_db()
-        event = AgentTransferred(agent=agent.ref, owner_before=before, owner=to.ref, version=agent.version)
+        event = AgentTransferred(
+            agent=agent.ref, owner_before=before, owner=to.ref, version=agent.version
+        )
         record(event, by=by, facts=_facts(agent))
 
 
@@ -133,9 +156,16 @@ def raise_version(agent_ref: str) -> int:
     return Agent.objects.values_list("version", flat=True).get(ref=agent_ref)
 
 
-def _move(agent: Agent, to: AgentState, event: Move, *, reason: str, by: str, now: datetime) -> None:
+def _move(
+    agent: Agent, to: AgentState, event: Move, *, reason: str, by: str, now: datetime
+) -> None:
     """Move an agent's state; whoever moves no row gets UnlawfulMove."""
-    words = checked(reason, field="reason", max_length=REASON_MAX, may_be_empty=to == AgentState.ACTIVE)
+    words = checked(
+        reason,
+        field="reason",
+        max_length=REASON_MAX,
+        may_be_empty=to == AgentState.ACTIVE,
+    )
     with transaction.atomic():
         moved = Agent.objects.filter(pk=agent.pk, state__in=sources_of(to)).update(
             state=to, state_reason=words, state_since_at=now, version=F("version") + 1
@@ -143,7 +173,9 @@ def _move(agent: Agent, to: AgentState, event: Move, *, reason: str, by: str, no
         if moved != 1:
             raise UnlawfulMove(detail=f"{agent.ref} to {to}")
         agent.refresh_from_db()
-        record(event(agent=agent.ref, version=agent.version), by=by, facts=_facts(agent))
+        record(
+            event(agent=agent.ref, version=agent.version), by=by, facts=_facts(agent)
+        )
 
 
 def _insert(agent: Agent) -> None:

@@ -1,0 +1,81 @@
+"""Verbs on policy."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from django.db import transaction
+from django.db.models import Max
+
+from aims.policy import engine
+from aims.policy.events import PolicyActivated, PolicyLoaded
+from aims.policy.models import PolicyVersion
+from audit.write import Facts, record
+
+DEFAULT_POLICY = Path(__file__).parent / "default.cedar"
+_FACTS = Facts(
+    agent=None,
+    subject=None,
+    resource=None,
+    action=None,
+    decision="not_applicable",
+    txn=None,
+    posture="unknown",
+    remediation=None,
+)
+
+
+def load_policy(
+    text: str, *, by: str, now: datetime, name: str = "default"
+) -> PolicyVersion:
+    """Put a policy text in force; a text that was loaded before becomes active again under its old number.
+
+    The active text again changes nothing and writes no entry. Raises PolicyRefused.
+    """
+    compiled = engine.compile(text)
+    with transaction.atomic():
+        version = (
+            PolicyVersion.objects.select_for_update().filter(hash=compiled.hash).first()
+        )
+        if version is None:
+            version = _insert(compiled, name=name, by=by, now=now)
+        if not version.is_active:
+            _activate(version, by=by)
+    return version
+
+
+def _insert(
+    compiled: engine.CompiledPolicy, *, name: str, by: str, now: datetime
+) -> PolicyVersion:
+    last: int | None = PolicyVersion.objects.aggregate(last=Max("number"))["last"]
+    version = PolicyVersion.objects.create(
+        number=(last or 0) + 1,
+        name=name,
+        text=compiled.text,
+        hash=compiled.hash,
+        loaded_by=by,
+        loaded_at=now,
+    )
+    ids = sorted(rule.id for rule in compiled.rules.values())
+    record(
+        PolicyLoaded(version=version.number, policy_hash=version.hash, policies=ids),
+        by=by,
+        facts=_FACTS,
+    )
+    return version
+
+
+def _activate(version: PolicyVersion, *, by: str) -> None:
+    before = (
+        PolicyVersion.objects.filter(is_active=True)
+        .values_list("number", flat=True)
+        .first()
+    )
+    PolicyVersion.objects.filter(is_active=True).update(is_active=False)
+    PolicyVersion.objects.filter(pk=version.pk).update(is_active=True)
+    version.refresh_from_db()
+    event = PolicyActivated(
+        version=version.number, policy_hash=version.hash, version_before=before
+    )
+    record(event, by=by, facts=_FACTS)
