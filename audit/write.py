@@ -133,7 +133,7 @@ def record(event: Event, *, by: str, facts: Facts) -> str:
     """
     if not connection.in_atomic_block:
         raise NotInTransaction(event.type)
-    event_id = _uuid7()
+    event_id = new_event_id()
     payload = build(
         event,
         event_id=event_id,
@@ -228,7 +228,7 @@ def _refuse_free_text(value: Any) -> None:
             _refuse_free_text(item)
 
 
-def _uuid7() -> str:
+def new_event_id() -> str:
     """Return a UUID of version 7: milliseconds, then 74 random bits. Spec: RFC 9562 §5.7."""
     value = (time.time_ns() // 1_000_000) << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)
     text = f"{value:032x}"

@@ -1,0 +1,47 @@
+"""What can be wrong with the log itself. None of it is ever answered to an agent."""
+
+from __future__ import annotations
+
+
+class LogError(Exception):
+    """Trouble with the log. code: stable; the message says what and what now."""
+
+    code = "log"
+
+
+class NoLog(LogError):
+    """Nothing was sequenced yet: the sequencer makes the log when it first runs."""
+
+    code = "no_log"
+
+
+class NoSuchEntry(LogError):
+    """The entry is not in the log, or not yet under a checkpoint."""
+
+    code = "no_entry"
+
+
+class LogKeyMissing(LogError):
+    """The checkpoint key's file is not there."""
+
+    code = "key_missing"
+
+
+class LogKeyMismatch(LogError):
+    """The key in the file is not the one this generation of the log was begun with."""
+
+    code = "key_mismatch"
+
+
+class LogForked(LogError):
+    """Signing now would show two histories under one origin: a restored or altered database.
+
+    code: ``behind`` (the database has fewer entries than were published) or ``inconsistent`` (other ones).
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        self.code = code
+        super().__init__(
+            f"{detail}. Signing has stopped. If the database was restored, begin a new generation: "
+            "manage.py sequencer --begin-generation restored"
+        )
