@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from aims.authorization.models import ApprovalRequest
+from aims.authorization.queries import inbox_of, waiting_count
 from aims.authorization.states import OPEN
 from aims.identifier.models import Agent, AgentState
 from aims.people.models import Passkey, User
@@ -51,12 +52,11 @@ class Home:
 def home_of(person: User, *, now: datetime) -> Home:
     """Return the start page of a person, as far as the roles held now go."""
     roles = roles_held(person, at=now)
-    waiting = waiting_for(person, now=now)
     agents = tuple(Agent.objects.filter(owner=person).exclude(state=AgentState.RETIRED).order_by("name")[:SHOWN])
-    count = waiting.count()
+    count = waiting_count(person)
     return Home(
         headline=_headline(person, count),
-        waiting=tuple(waiting.select_related("agent", "subject")[:SHOWN]),
+        waiting=tuple(inbox_of(person, limit=SHOWN)),
         waiting_count=count,
         done=tuple(_done_for(person, now=now)[:SHOWN]),
         agents=agents,
@@ -65,11 +65,6 @@ def home_of(person: User, *, now: datetime) -> Home:
         is_admin="admin" in roles,
         log_size=read.size() if roles & {"auditor", "admin"} else None,
     )
-
-
-def waiting_for(person: User, *, now: datetime) -> QuerySet[ApprovalRequest]:
-    """Return the open requests that this person may decide, the one that expires first on top."""
-    return ApprovalRequest.objects.filter(eligible=person, state__in=OPEN, expires_at__gt=now).order_by("expires_at")
 
 
 def _done_for(person: User, *, now: datetime) -> QuerySet[ApprovalRequest]:
