@@ -46,6 +46,7 @@ REDIS_URL = text("REDIS_URL")
 IS_SCALED = bool(REDIS_URL)
 FETCH_ALLOW = words("FETCH_ALLOW")
 KEKS = words("KEK")
+ALLOW_RS256 = flag("ALLOW_RS256")  # client assertions; FAPI 2.0 §5.4 leaves it out
 LOG_ORIGIN = text("LOG_ORIGIN")
 LOG_KEY_FILE = os.environ.get("AIMS_LOG_KEY_FILE", "")
 CHECKPOINT_DIR = os.environ.get("AIMS_CHECKPOINT_DIR", "")
