@@ -14,7 +14,11 @@ from aims.kit.ids import new_ref
 class PreparedContext(models.Model):
     """The canonical bytes C that one person may sign for one decision. Reused on reload, consumed by delete."""
 
-    request = models.ForeignKey("authorization.ApprovalRequest", models.CASCADE, related_name="prepared_contexts")
+    request = models.ForeignKey(
+        "authorization.ApprovalRequest",
+        models.CASCADE,
+        related_name="prepared_contexts",
+    )
     person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     session_key = models.CharField(max_length=40)
     decision = models.CharField(max_length=8)
@@ -25,7 +29,8 @@ class PreparedContext(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["request", "person", "session_key", "decision"], name="approvals_one_context_each"
+                fields=["request", "person", "session_key", "decision"],
+                name="approvals_one_context_each",
             )
         ]
 
@@ -51,7 +56,10 @@ class Decision(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["request", "person"], name="approvals_one_decision_a_person"),
-            models.CheckConstraint(condition=Q(decision__in=["approve", "deny"]), name="approvals_decision_known"),
+            models.CheckConstraint(
+                condition=Q(decision__in=["approve", "deny"]),
+                name="approvals_decision_known",
+            ),
             models.CheckConstraint(
                 condition=~Q(decision="approve") | (Q(is_signed=True) & Q(signature__isnull=False)),
                 name="approvals_no_unsigned_yes",
