@@ -8,43 +8,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
 
-ROOT = Path(__file__).resolve().parents[2]
-SHOTS = Path(__file__).parent / "shots"
-AXE = ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
-PATIENCE_MS = 15_000
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 # Playwright keeps an event loop in the test's thread; Django would then refuse the database there.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-
-
-@dataclass(frozen=True)
-class Look:
-    """One way to look at a page."""
-
-    name: str
-    width: int
-    height: int
-    scheme: str
-    is_touch: bool = False
-
-
-DESK = Look("desktop", 1360, 960, "light")
-PHONE = Look("phone", 390, 844, "light", is_touch=True)
-DARK = Look("dark", 1360, 960, "dark")
-NARROW = Look("narrow", 360, 640, "dark", is_touch=True)
-LOOKS = (DESK, PHONE, DARK)
 
 
 def chromium() -> str | None:
@@ -60,43 +40,3 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
         missing = "no Chromium: set CHROMIUM to its path, or install the package chromium"
         pytest.fail(missing) if os.environ.get("AIMS_REQUIRE_BROWSER") else pytest.skip(missing)
     return {**browser_type_launch_args, "executable_path": path, "args": QUIET}
-
-
-class Console(list[str]):
-    """What the page's console said that it should not have said."""
-
-
-def open_page(browser: Browser, look: Look, **more: Any) -> tuple[Page, Console]:
-    """Return a page in a context of its own, and the list that its errors go to."""
-    context = new_context(browser, look, **more)
-    page, said = context.new_page(), Console()
-    page.set_default_timeout(PATIENCE_MS)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
-    return page, said
-
-
-def new_context(browser: Browser, look: Look, **more: Any) -> BrowserContext:
-    """Return a browser context with the size, the scheme and the touch of a look."""
-    size = {"width": look.width, "height": look.height}
-    return browser.new_context(
-        viewport=size, color_scheme=look.scheme, has_touch=look.is_touch, reduced_motion="reduce", **more
-    )
-
-
-def shoot(page: Page, name: str, look: Look) -> None:
-    """Keep a picture of the whole page: ``shots/<name>-<look>.png``."""
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}-{look.name}.png", full_page=True)
-
-
-def overflow_px(page: Page) -> int:
-    """Return by how many pixels the page is wider than its window; 0 is right."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-
-
-def accessibility_faults(page: Page) -> list[str]:
-    """Return what axe finds. It is evaluated over the debugging protocol, so the page's own policy stays in force."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run()")
-    return [f"{fault['id']}: {node['html']}" for fault in found["violations"] for node in fault["nodes"]]

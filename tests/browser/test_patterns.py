@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Browser
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from tests.browser.conftest import DARK, DESK, LOOKS, NARROW, Look, accessibility_faults, open_page, overflow_px, shoot
+from tests.browser.looking import DARK, DESK, LOOKS, NARROW, Look, accessibility_faults, open_page, overflow_px, shoot
 
 FIRST_VISIT_MAX_BYTES = 150 * 1024
 LATER_VISIT_MAX_BYTES = 20 * 1024
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def patterns(live_server: LiveServer, settings: SettingsWrapper) -> str:
+def patterns(live_server: LiveServer, settings: Settings) -> str:
     settings.DEBUG = True
     return f"{live_server.url}/patterns/"
 
@@ -27,8 +27,8 @@ def test_every_component_is_accessible_and_fits(browser: Browser, patterns: str,
     page.goto(patterns)
     shoot(page, "patterns", look)
     assert overflow_px(page) == 0
-    assert accessibility_faults(page) == []
     assert said == []
+    assert accessibility_faults(page) == []
 
 
 def test_a_dialog_asks_once_more_and_escape_leaves_it(browser: Browser, patterns: str) -> None:
@@ -57,7 +57,7 @@ def test_j_and_k_walk_through_a_list_and_the_question_mark_helps(browser: Browse
 
 
 def test_a_missing_page_says_so_within_the_weight_of_a_page(
-    browser: Browser, live_server: LiveServer, settings: SettingsWrapper
+    browser: Browser, live_server: LiveServer, settings: Settings
 ) -> None:
     page, _said = open_page(browser, DESK)
     weight = [0]

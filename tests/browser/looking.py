@@ -1,0 +1,72 @@
+"""How the browser tests look at a page: sizes, pictures, faults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOTS = Path(__file__).parent / "shots"
+AXE = ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js"
+PATIENCE_MS = 15_000
+
+
+@dataclass(frozen=True)
+class Look:
+    """One way to look at a page."""
+
+    name: str
+    width: int
+    height: int
+    scheme: str
+    is_touch: bool = False
+
+
+DESK = Look("desktop", 1360, 960, "light")
+PHONE = Look("phone", 390, 844, "light", is_touch=True)
+DARK = Look("dark", 1360, 960, "dark")
+NARROW = Look("narrow", 360, 640, "dark", is_touch=True)
+LOOKS = (DESK, PHONE, DARK)
+
+
+class Console(list[str]):
+    """What the page's console said that it should not have said."""
+
+
+def open_page(browser: Browser, look: Look, **more: Any) -> tuple[Page, Console]:
+    """Return a page in a context of its own, and the list that its errors go to."""
+    context = new_context(browser, look, **more)
+    page, said = context.new_page(), Console()
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
+    return page, said
+
+
+def new_context(browser: Browser, look: Look, **more: Any) -> BrowserContext:
+    """Return a browser context with the size, the scheme and the touch of a look."""
+    size = {"width": look.width, "height": look.height}
+    return browser.new_context(
+        viewport=size, color_scheme=look.scheme, has_touch=look.is_touch, reduced_motion="reduce", **more
+    )
+
+
+def shoot(page: Page, name: str, look: Look) -> None:
+    """Keep a picture of the whole page: ``shots/<name>-<look>.png``."""
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}-{look.name}.png", full_page=True)
+
+
+def overflow_px(page: Page) -> int:
+    """Return by how many pixels the page is wider than its window; 0 is right."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def accessibility_faults(page: Page) -> list[str]:
+    """Return what axe finds. Look at the console before: axe adds a style of its own, which the policy blocks and reports."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run()")
+    return [f"{fault['id']}: {node['html']}" for fault in found["violations"] for node in fault["nodes"]]
