@@ -44,9 +44,7 @@ class OwnerRefused(AimsError):
     """Whoever answers for an agent must be an active person here."""
 
     code = "owner_refused"
-    public = (
-        "The owner must be an active person. Choose another, or let them join first."
-    )
+    public = "The owner must be an active person. Choose another, or let them join first."
 
 
 class FieldRefused(AimsError):

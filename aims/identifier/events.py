@@ -28,18 +28,14 @@ class TrustDomainRetired(
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentRegistered(
-    Event, type="identifier.agent.registered", title="Registered an agent", tone="info"
-):
+class AgentRegistered(Event, type="identifier.agent.registered", title="Registered an agent", tone="info"):
     agent: str
     owner: str
     version: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentChanged(
-    Event, type="identifier.agent.changed", title="Changed an agent", tone="info"
-):
+class AgentChanged(Event, type="identifier.agent.changed", title="Changed an agent", tone="info"):
     """fields: which ones changed; their values are names and addresses, and stay out of the log."""
 
     agent: str
@@ -61,25 +57,19 @@ class AgentTransferred(
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentSuspended(
-    Event, type="identifier.agent.suspended", title="Suspended an agent", tone="no"
-):
+class AgentSuspended(Event, type="identifier.agent.suspended", title="Suspended an agent", tone="no"):
     agent: str
     version: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentResumed(
-    Event, type="identifier.agent.resumed", title="Resumed an agent", tone="yes"
-):
+class AgentResumed(Event, type="identifier.agent.resumed", title="Resumed an agent", tone="yes"):
     agent: str
     version: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentRetired(
-    Event, type="identifier.agent.retired", title="Retired an agent for good", tone="no"
-):
+class AgentRetired(Event, type="identifier.agent.retired", title="Retired an agent for good", tone="no"):
     agent: str
     version: int
 
@@ -96,17 +86,13 @@ class ResourceRegistered(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResourceChanged(
-    Event, type="identifier.resource.changed", title="Changed a resource", tone="info"
-):
+class ResourceChanged(Event, type="identifier.resource.changed", title="Changed a resource", tone="info"):
     resource: str
     fields: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResourceRetired(
-    Event, type="identifier.resource.retired", title="Retired a resource", tone="no"
-):
+class ResourceRetired(Event, type="identifier.resource.retired", title="Retired a resource", tone="no"):
     resource: str
 
 

@@ -37,31 +37,19 @@ class Agent(models.Model):
     Rows are never deleted: a retired agent keeps its identifier, so nobody can have it again.
     """
 
-    ref = models.CharField(
-        max_length=40, unique=True, default=partial(new_ref, "agt"), editable=False
-    )
-    identifier = models.CharField(
-        max_length=IDENTIFIER_MAX_BYTES, unique=True, editable=False
-    )
+    ref = models.CharField(max_length=40, unique=True, default=partial(new_ref, "agt"), editable=False)
+    identifier = models.CharField(max_length=IDENTIFIER_MAX_BYTES, unique=True, editable=False)
     trust_domain = models.ForeignKey(TrustDomain, models.PROTECT, related_name="agents")
     name = models.CharField(max_length=80)
     purpose = models.CharField(max_length=400)
     contact = models.CharField(max_length=254)
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="owned_agents"
-    )
-    related_groups = models.ManyToManyField(
-        "people.Group", blank=True, related_name="related_agents"
-    )
-    state = models.CharField(
-        max_length=16, choices=AgentState, default=AgentState.ACTIVE
-    )
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="owned_agents")
+    related_groups = models.ManyToManyField("people.Group", blank=True, related_name="related_agents")
+    state = models.CharField(max_length=16, choices=AgentState, default=AgentState.ACTIVE)
     state_reason = models.CharField(max_length=400, blank=True)
     state_since_at = models.DateTimeField()
     registered_at = models.DateTimeField()
-    version = models.PositiveBigIntegerField(
-        default=1, help_text="rises on every change of agent, keys or grants"
-    )
+    version = models.PositiveBigIntegerField(default=1, help_text="rises on every change of agent, keys or grants")
 
     class Meta:
         constraints = [
@@ -98,9 +86,7 @@ class Resource(models.Model):
         MCP = "mcp", _("MCP server")
         LLM = "llm", _("LLM endpoint")
 
-    ref = models.CharField(
-        max_length=40, unique=True, default=partial(new_ref, "res"), editable=False
-    )
+    ref = models.CharField(max_length=40, unique=True, default=partial(new_ref, "res"), editable=False)
     identifier = models.CharField(max_length=IDENTIFIER_MAX_BYTES, unique=True)
     name = models.CharField(max_length=80)
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.API)
@@ -126,9 +112,7 @@ class ResourceAction(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["resource", "name"], name="identifier_action_once"
-            ),
+            models.UniqueConstraint(fields=["resource", "name"], name="identifier_action_once"),
             models.CheckConstraint(
                 condition=Q(reversibility__in=Reversibility.values),
                 name="identifier_reversibility_known",

@@ -10,11 +10,7 @@ from aims.people.models import User
 
 def agent_named(identifier: str) -> Agent | None:
     """Return the agent with exactly this identifier, whatever its state (draft-ietf-wimse-identifier §7: complete)."""
-    return (
-        Agent.objects.select_related("owner", "trust_domain")
-        .filter(identifier=identifier)
-        .first()
-    )
+    return Agent.objects.select_related("owner", "trust_domain").filter(identifier=identifier).first()
 
 
 def agents_visible_to(person: User) -> QuerySet[Agent]:
@@ -37,11 +33,7 @@ def action_of(resource: Resource, *, name: str) -> ResourceAction | None:
 
 def actions_for_detail(resource: Resource, *, detail_type: str) -> list[ResourceAction]:
     """Return the actions of a resource that an ``authorization_details`` type asks for (RFC 9396 §2)."""
-    return list(
-        ResourceAction.objects.filter(
-            resource=resource, detail_type=detail_type
-        ).order_by("name")
-    )
+    return list(ResourceAction.objects.filter(resource=resource, detail_type=detail_type).order_by("name"))
 
 
 def trust_domains() -> QuerySet[TrustDomain]:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from aims.kit.errors import AimsError
 
 SCHEMES = ("spiffe", "wimse")
-IDENTIFIER_MAX_BYTES = (
-    2048  # SPIFFE-ID §2.3; draft-ietf-wimse-identifier §3: at least this, not more
-)
+IDENTIFIER_MAX_BYTES = 2048  # SPIFFE-ID §2.3; draft-ietf-wimse-identifier §3: at least this, not more
 TRUST_DOMAIN_MAX_BYTES = 255
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+", re.ASCII)
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
@@ -43,9 +41,7 @@ class IdentifierRefused(AimsError):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(
-            f"This is not a SPIFFE or WIMSE identifier. {_WORDS[reason]}", detail=reason
-        )
+        super().__init__(f"This is not a SPIFFE or WIMSE identifier. {_WORDS[reason]}", detail=reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +77,7 @@ def parse(text: str) -> WorkloadIdentifier:
     _check_trust_domain(scheme, trust_domain)
     if slash:
         _check_path(tail)
-    return WorkloadIdentifier(
-        scheme=scheme, trust_domain=trust_domain, path=slash + tail
-    )
+    return WorkloadIdentifier(scheme=scheme, trust_domain=trust_domain, path=slash + tail)
 
 
 def parse_agent(text: str) -> WorkloadIdentifier:
@@ -123,12 +117,8 @@ def _check_path(tail: str) -> None:
     segments = tail.split("/")
     for place, segment in enumerate(segments):
         if not segment:
-            is_trailing = place == len(segments) - 1 and (
-                place == 0 or segments[place - 1] != ""
-            )
-            raise IdentifierRefused(
-                "trailing_slash" if is_trailing else "empty_segment"
-            )
+            is_trailing = place == len(segments) - 1 and (place == 0 or segments[place - 1] != "")
+            raise IdentifierRefused("trailing_slash" if is_trailing else "empty_segment")
         if segment in {".", ".."}:
             raise IdentifierRefused("dot_segment")
         if not _SEGMENT.fullmatch(segment):

@@ -20,9 +20,7 @@ from aims.policy.errors import PolicyRefused
 POLICY_MAX_BYTES = 256 * 1024
 LIFETIME_MAX_S = 72 * 3600
 USE_WITHIN_MAX_S = 3600
-QUORUM_MAX = (
-    1  # design: until quorum is built, one signature is all that can be asked for
-)
+QUORUM_MAX = 1  # design: until quorum is built, one signature is all that can be asked for
 SCHEMA = cedarpy.Schema.from_str("""
 entity Agent = { state: String, owner: String, posture: String };
 entity Resource;
@@ -130,19 +128,12 @@ def compile(text: str, *, version: int = 0) -> CompiledPolicy:
         raise PolicyRefused("The policy is longer than 256 KiB.")
     parsed = _parsed(text)
     if parsed["templates"]:
-        raise PolicyRefused(
-            "Policy templates (?principal, ?resource) are not supported."
-        )
-    rules = {
-        place: _rule(place, body) for place, body in parsed["staticPolicies"].items()
-    }
+        raise PolicyRefused("Policy templates (?principal, ?resource) are not supported.")
+    rules = {place: _rule(place, body) for place, body in parsed["staticPolicies"].items()}
     _check_ids(rules.values())
     result = cedarpy.validate_policies(text, SCHEMA)
     if not result.validation_passed:
-        raise PolicyRefused(
-            "The policy does not fit the schema: "
-            + "; ".join(_named(e, rules) for e in result.errors)
-        )
+        raise PolicyRefused("The policy does not fit the schema: " + "; ".join(_named(e, rules) for e in result.errors))
     return CompiledPolicy(
         version=version,
         text=text,
@@ -156,14 +147,8 @@ def evaluate(facts: PolicyFacts, *, policy: CompiledPolicy | None) -> Decision:
     """Return what the policy says about these facts. No policy, no permission."""
     if policy is None:
         return Deny(policies=(), version=0, hash="", reason="no_policy")
-    result = cedarpy.is_authorized(
-        _request(facts), policy.handle, _entities(facts), SCHEMA
-    )
-    rules = [
-        policy.rules[place]
-        for place in sorted(result.diagnostics.reasons)
-        if place in policy.rules
-    ]
+    result = cedarpy.is_authorized(_request(facts), policy.handle, _entities(facts), SCHEMA)
+    rules = [policy.rules[place] for place in sorted(result.diagnostics.reasons) if place in policy.rules]
     # A forbid that fails to evaluate is silently skipped by Cedar, so any error at all is a no.
     if result.diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:
         return _deny(rules, policy, "policy_error")
@@ -183,9 +168,7 @@ def strictest(decisions: Sequence[Decision]) -> Decision:
     for decision in decisions:
         if isinstance(decision, Deny):
             return decision
-    policies = tuple(
-        sorted({name for decision in decisions for name in decision.policies})
-    )
+    policies = tuple(sorted({name for decision in decisions for name in decision.policies}))
     first = decisions[0]
     asks = [decision for decision in decisions if isinstance(decision, Ask)]
     if not asks:
@@ -241,9 +224,7 @@ def _ask(rules: Sequence[Rule], policy: CompiledPolicy) -> Decision:
 
 
 def _deny(rules: Sequence[Rule], policy: CompiledPolicy, reason: str) -> Deny:
-    return Deny(
-        policies=_ids(rules), version=policy.version, hash=policy.hash, reason=reason
-    )
+    return Deny(policies=_ids(rules), version=policy.version, hash=policy.hash, reason=reason)
 
 
 def _ids(rules: Iterable[Rule]) -> tuple[str, ...]:
@@ -321,14 +302,10 @@ def _check_ids(rules: Iterable[Rule]) -> None:
 
 def _rule(place: str, body: dict[str, Any]) -> Rule:
     """Read the annotations of one policy; one that we don't know might be a duty that we would not keep."""
-    notes: dict[str, str] = {
-        name: value or "" for name, value in body.get("annotations", {}).items()
-    }
+    notes: dict[str, str] = {name: value or "" for name, value in body.get("annotations", {}).items()}
     name = notes.get("id", "")
     if not _ID.fullmatch(name):
-        raise PolicyRefused(
-            f'{place}: every policy needs an @id("…") of a-z, 0-9, ".", "-" and "_".'
-        )
+        raise PolicyRefused(f'{place}: every policy needs an @id("…") of a-z, 0-9, ".", "-" and "_".')
     if unknown := sorted(notes.keys() - _ANNOTATIONS):
         raise PolicyRefused(f"{name}: @{unknown[0]} is not an annotation that we know.")
     duties = sorted(notes.keys() & _OBLIGATIONS)
@@ -354,9 +331,7 @@ def _people(rule: str, note: str, notes: dict[str, str]) -> frozenset[str]:
     names = [part.strip() for part in notes[note].split(",")]
     for name in names:
         if not _WHO.fullmatch(name):
-            raise PolicyRefused(
-                f'{rule}: @{note} names "subject", "owner" or "group:<slug>", not {name!r}.'
-            )
+            raise PolicyRefused(f'{rule}: @{note} names "subject", "owner" or "group:<slug>", not {name!r}.')
     return frozenset(names)
 
 
@@ -365,16 +340,7 @@ def _number(rule: str, note: str, notes: dict[str, str], most: int) -> int | Non
     if note not in notes:
         return None
     text = notes[note]
-    if (
-        not text.isascii()
-        or not text.isdigit()
-        or len(text) > 9
-        or not 1 <= int(text) <= most
-    ):
-        limit = (
-            "one signature, until quorum is built"
-            if note == "quorum"
-            else f"1 to {most}"
-        )
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= most:
+        limit = "one signature, until quorum is built" if note == "quorum" else f"1 to {most}"
         raise PolicyRefused(f"{rule}: @{note} takes {limit}, not {text!r}.")
     return int(text)

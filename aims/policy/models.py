@@ -12,9 +12,7 @@ class PolicyVersion(models.Model):
     number = models.PositiveIntegerField(unique=True)
     name = models.CharField(max_length=80, default="default")
     text = models.TextField()
-    hash = models.CharField(
-        max_length=60, unique=True, help_text="sha-256:… over the text's UTF-8 bytes"
-    )
+    hash = models.CharField(max_length=60, unique=True, help_text="sha-256:… over the text's UTF-8 bytes")
     loaded_by = models.CharField(max_length=120)
     loaded_at = models.DateTimeField()
     is_active = models.BooleanField(default=False)

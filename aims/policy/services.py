@@ -26,18 +26,14 @@ _FACTS = Facts(
 )
 
 
-def load_policy(
-    text: str, *, by: str, now: datetime, name: str = "default"
-) -> PolicyVersion:
+def load_policy(text: str, *, by: str, now: datetime, name: str = "default") -> PolicyVersion:
     """Put a policy text in force; a text that was loaded before becomes active again under its old number.
 
     The active text again changes nothing and writes no entry. Raises PolicyRefused.
     """
     compiled = engine.compile(text)
     with transaction.atomic():
-        version = (
-            PolicyVersion.objects.select_for_update().filter(hash=compiled.hash).first()
-        )
+        version = PolicyVersion.objects.select_for_update().filter(hash=compiled.hash).first()
         if version is None:
             version = _insert(compiled, name=name, by=by, now=now)
         if not version.is_active:
@@ -45,9 +41,7 @@ def load_policy(
     return version
 
 
-def _insert(
-    compiled: engine.CompiledPolicy, *, name: str, by: str, now: datetime
-) -> PolicyVersion:
+def _insert(compiled: engine.CompiledPolicy, *, name: str, by: str, now: datetime) -> PolicyVersion:
     last: int | None = PolicyVersion.objects.aggregate(last=Max("number"))["last"]
     version = PolicyVersion.objects.create(
         number=(last or 0) + 1,
@@ -67,15 +61,9 @@ def _insert(
 
 
 def _activate(version: PolicyVersion, *, by: str) -> None:
-    before = (
-        PolicyVersion.objects.filter(is_active=True)
-        .values_list("number", flat=True)
-        .first()
-    )
+    before = PolicyVersion.objects.filter(is_active=True).values_list("number", flat=True).first()
     PolicyVersion.objects.filter(is_active=True).update(is_active=False)
     PolicyVersion.objects.filter(pk=version.pk).update(is_active=True)
     version.refresh_from_db()
-    event = PolicyActivated(
-        version=version.number, policy_hash=version.hash, version_before=before
-    )
+    event = PolicyActivated(version=version.number, policy_hash=version.hash, version_before=before)
     record(event, by=by, facts=_FACTS)

@@ -31,9 +31,7 @@ class Migration(migrations.Migration):
                 (
                     "ref",
                     models.CharField(
-                        default=functools.partial(
-                            aims.kit.ids.new_ref, *("res",), **{}
-                        ),
+                        default=functools.partial(aims.kit.ids.new_ref, *("res",), **{}),
                         editable=False,
                         max_length=40,
                         unique=True,
@@ -114,9 +112,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("resource", "name"), name="identifier_action_once"
-                    ),
+                    models.UniqueConstraint(fields=("resource", "name"), name="identifier_action_once"),
                     models.CheckConstraint(
                         condition=models.Q(
                             (
@@ -149,9 +145,7 @@ class Migration(migrations.Migration):
                 (
                     "ref",
                     models.CharField(
-                        default=functools.partial(
-                            aims.kit.ids.new_ref, *("agt",), **{}
-                        ),
+                        default=functools.partial(aims.kit.ids.new_ref, *("agt",), **{}),
                         editable=False,
                         max_length=40,
                         unique=True,
@@ -196,9 +190,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "related_groups",
-                    models.ManyToManyField(
-                        blank=True, related_name="related_agents", to="people.group"
-                    ),
+                    models.ManyToManyField(blank=True, related_name="related_agents", to="people.group"),
                 ),
                 (
                     "trust_domain",
@@ -212,9 +204,7 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(
-                            ("state__in", ["active", "suspended", "retired"])
-                        ),
+                        condition=models.Q(("state__in", ["active", "suspended", "retired"])),
                         name="identifier_agent_state_known",
                     )
                 ],

@@ -69,9 +69,7 @@ def register_agent(command: RegisterAgent, *, by: str, now: datetime) -> Agent:
     """
     identifier = parse_agent(command.identifier)
     _check_owner(command.owner)
-    domain = TrustDomain.objects.filter(
-        name=identifier.trust_domain, retired_at=None
-    ).first()
+    domain = TrustDomain.objects.filter(name=identifier.trust_domain, retired_at=None).first()
     if domain is None:
         raise UnknownTrustDomain()
     agent = Agent(
@@ -85,9 +83,7 @@ def register_agent(command: RegisterAgent, *, by: str, now: datetime) -> Agent:
     with transaction.atomic():
         _insert(agent)
         agent.related_groups.set(command.related_groups)
-        event = AgentRegistered(
-            agent=agent.ref, owner=agent.owner.ref, version=agent.version
-        )
+        event = AgentRegistered(agent=agent.ref, owner=agent.owner.ref, version=agent.version)
         record(event, by=by, facts=_facts(agent))
     return agent
 
@@ -100,9 +96,7 @@ def update_agent(agent: Agent, command: UpdateAgent, *, by: str, now: datetime) 
         row = _locked(agent)
         if row.state == AgentState.RETIRED:
             raise UnlawfulMove("A retired agent does not change any more.")
-        fields = sorted(
-            name for name, text in texts.items() if getattr(row, name) != text
-        )
+        fields = sorted(name for name, text in texts.items() if getattr(row, name) != text)
         if groups != set(row.related_groups.values_list("pk", flat=True)):
             fields.append("related_groups")
         if not fields:
@@ -129,9 +123,7 @@ def transfer_owner(agent: Agent, *, to: User, by: str, now: datetime) -> None:
         before = row.owner.ref
         Agent.objects.filter(pk=row.pk).update(owner=to, version=F("version") + 1)
         agent.refresh_from_db()
-        event = AgentTransferred(
-            agent=agent.ref, owner_before=before, owner=to.ref, version=agent.version
-        )
+        event = AgentTransferred(agent=agent.ref, owner_before=before, owner=to.ref, version=agent.version)
         record(event, by=by, facts=_facts(agent))
 
 
@@ -156,9 +148,7 @@ def raise_version(agent_ref: str) -> int:
     return Agent.objects.values_list("version", flat=True).get(ref=agent_ref)
 
 
-def _move(
-    agent: Agent, to: AgentState, event: Move, *, reason: str, by: str, now: datetime
-) -> None:
+def _move(agent: Agent, to: AgentState, event: Move, *, reason: str, by: str, now: datetime) -> None:
     """Move an agent's state; whoever moves no row gets UnlawfulMove."""
     words = checked(
         reason,
@@ -173,9 +163,7 @@ def _move(
         if moved != 1:
             raise UnlawfulMove(detail=f"{agent.ref} to {to}")
         agent.refresh_from_db()
-        record(
-            event(agent=agent.ref, version=agent.version), by=by, facts=_facts(agent)
-        )
+        record(event(agent=agent.ref, version=agent.version), by=by, facts=_facts(agent))
 
 
 def _insert(agent: Agent) -> None:

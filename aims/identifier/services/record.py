@@ -5,9 +5,7 @@ from __future__ import annotations
 from audit.write import Facts
 
 
-def registry_facts(
-    *, agent: str | None = None, subject: str | None = None, resource: str | None = None
-) -> Facts:
+def registry_facts(*, agent: str | None = None, subject: str | None = None, resource: str | None = None) -> Facts:
     """Return facts of a change in the registry. agent: identifier; subject: ref of the owner."""
     return Facts(
         agent=agent,

@@ -64,9 +64,7 @@ class RegisterResource:
 def register_resource(command: RegisterResource, *, by: str, now: datetime) -> Resource:
     """Register a resource. Raises ResourceRefused, ActionRefused, IdentifierTaken, FieldRefused."""
     _check(command)
-    resource = Resource(
-        identifier=command.identifier, registered_at=now, **_texts(command)
-    )
+    resource = Resource(identifier=command.identifier, registered_at=now, **_texts(command))
     with transaction.atomic():
         _insert(resource)
         _write_actions(resource, command.actions)
@@ -75,21 +73,15 @@ def register_resource(command: RegisterResource, *, by: str, now: datetime) -> R
     return resource
 
 
-def update_resource(
-    resource: Resource, command: RegisterResource, *, by: str, now: datetime
-) -> None:
+def update_resource(resource: Resource, command: RegisterResource, *, by: str, now: datetime) -> None:
     """Change name, kind, description and actions; no change, no entry. The identifier stays. Raises as registering."""
     _check(command)
     texts = _texts(command)
     with transaction.atomic():
         row = Resource.objects.select_for_update().get(pk=resource.pk)
         if command.identifier != row.identifier:
-            raise ResourceRefused(
-                "The identifier of a resource never changes. Register another resource."
-            )
-        fields = sorted(
-            name for name, text in texts.items() if getattr(row, name) != text
-        )
+            raise ResourceRefused("The identifier of a resource never changes. Register another resource.")
+        fields = sorted(name for name, text in texts.items() if getattr(row, name) != text)
         if set(command.actions) != actions_of(row):
             fields.append("actions")
         if not fields:
@@ -107,12 +99,7 @@ def update_resource(
 def retire_resource(resource: Resource, *, by: str, now: datetime) -> None:
     """Issue no more tokens for a resource. Raises UnlawfulMove."""
     with transaction.atomic():
-        if (
-            Resource.objects.filter(pk=resource.pk, retired_at=None).update(
-                retired_at=now
-            )
-            != 1
-        ):
+        if Resource.objects.filter(pk=resource.pk, retired_at=None).update(retired_at=now) != 1:
             raise UnlawfulMove("This resource has been retired already.")
         record(
             ResourceRetired(resource=resource.ref),
@@ -125,12 +112,7 @@ def retire_resource(resource: Resource, *, by: str, now: datetime) -> None:
 def return_resource(resource: Resource, *, by: str, now: datetime) -> None:
     """Take a retired resource back into use. Raises UnlawfulMove."""
     with transaction.atomic():
-        if (
-            Resource.objects.filter(pk=resource.pk, retired_at__isnull=False).update(
-                retired_at=None
-            )
-            != 1
-        ):
+        if Resource.objects.filter(pk=resource.pk, retired_at__isnull=False).update(retired_at=None) != 1:
             raise UnlawfulMove("This resource is in use already.")
         record(
             ResourceReturned(resource=resource.ref),
@@ -156,20 +138,13 @@ def actions_of(resource: Resource) -> set[ActionSpec]:
 def _check(command: RegisterResource) -> None:
     _check_identifier(command.identifier)
     if command.kind not in Resource.Kind.values:
-        raise ResourceRefused(
-            f"The kind of a resource is one of {', '.join(Resource.Kind.values)}."
-        )
+        raise ResourceRefused(f"The kind of a resource is one of {', '.join(Resource.Kind.values)}.")
     _check_actions(command.actions)
 
 
 def _check_identifier(identifier: str) -> None:
     """Raise ResourceRefused. Spec: RFC 8707 §2; RFC 3986 §4.3."""
-    if (
-        not identifier.isascii()
-        or not identifier.isprintable()
-        or " " in identifier
-        or "#" in identifier
-    ):
+    if not identifier.isascii() or not identifier.isprintable() or " " in identifier or "#" in identifier:
         raise ResourceRefused()
     if len(identifier) > IDENTIFIER_MAX_BYTES:
         raise ResourceRefused("The resource identifier is longer than 2,048 bytes.")
@@ -177,11 +152,7 @@ def _check_identifier(identifier: str) -> None:
         parts = urlsplit(identifier)
     except ValueError as error:
         raise ResourceRefused() from error
-    if (
-        not parts.scheme
-        or not (parts.netloc or parts.scheme == "urn")
-        or parts.username is not None
-    ):
+    if not parts.scheme or not (parts.netloc or parts.scheme == "urn") or parts.username is not None:
         raise ResourceRefused()
 
 
@@ -193,13 +164,9 @@ def _check_actions(actions: Iterable[ActionSpec]) -> None:
         raise ActionRefused("An action is listed twice.")
     for action in actions:
         if not _ACTION.fullmatch(action.name):
-            raise ActionRefused(
-                "An action's name has 1 to 80 letters, digits and . _ : / - only."
-            )
+            raise ActionRefused("An action's name has 1 to 80 letters, digits and . _ : / - only.")
         if action.reversibility not in Reversibility.values:
-            raise ActionRefused(
-                f"Reversibility is one of {', '.join(Reversibility.values)}."
-            )
+            raise ActionRefused(f"Reversibility is one of {', '.join(Reversibility.values)}.")
         checked(action.title, field="title of an action", max_length=TITLE_MAX)
         checked(
             action.detail_type,
@@ -241,6 +208,4 @@ def _insert(resource: Resource) -> None:
         with transaction.atomic():
             resource.save(force_insert=True)
     except IntegrityError as error:
-        raise IdentifierTaken(
-            "A resource with this identifier is registered already."
-        ) from error
+        raise IdentifierTaken("A resource with this identifier is registered already.") from error

@@ -10,9 +10,7 @@ CONTACT_MAX = 254
 REASON_MAX = 400
 
 
-def checked(
-    text: str, *, field: str, max_length: int, may_be_empty: bool = False
-) -> str:
+def checked(text: str, *, field: str, max_length: int, may_be_empty: bool = False) -> str:
     """Return the trimmed text. Raises FieldRefused, naming the field."""
     trimmed = text.strip()
     if not trimmed and not may_be_empty:

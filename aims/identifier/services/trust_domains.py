@@ -23,23 +23,14 @@ def register_trust_domain(name: str, *, by: str, now: datetime) -> TrustDomain:
     with transaction.atomic():
         domain, is_new = TrustDomain.objects.get_or_create(name=name)
         if is_new:
-            record(
-                TrustDomainRegistered(trust_domain=name), by=by, facts=registry_facts()
-            )
+            record(TrustDomainRegistered(trust_domain=name), by=by, facts=registry_facts())
     return domain
 
 
 def retire_trust_domain(domain: TrustDomain, *, by: str, now: datetime) -> None:
     """Register no more agents in this trust domain; those that are there stay. Raises UnlawfulMove."""
     with transaction.atomic():
-        if (
-            TrustDomain.objects.filter(pk=domain.pk, retired_at=None).update(
-                retired_at=now
-            )
-            != 1
-        ):
+        if TrustDomain.objects.filter(pk=domain.pk, retired_at=None).update(retired_at=now) != 1:
             raise UnlawfulMove("This trust domain has been retired already.")
-        record(
-            TrustDomainRetired(trust_domain=domain.name), by=by, facts=registry_facts()
-        )
+        record(TrustDomainRetired(trust_domain=domain.name), by=by, facts=registry_facts())
     domain.refresh_from_db()

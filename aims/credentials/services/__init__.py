@@ -1,0 +1,14 @@
+"""Verbs on keys."""
+
+from aims.credentials.services.registered import drop_jwks_uri, refresh_source, register_keys, set_jwks_uri
+from aims.credentials.services.signing_keys import ensure_signing_keys, rewrap, rotate_due
+
+__all__ = [
+    "drop_jwks_uri",
+    "ensure_signing_keys",
+    "refresh_source",
+    "register_keys",
+    "rewrap",
+    "rotate_due",
+    "set_jwks_uri",
+]
