@@ -56,6 +56,8 @@ METRICS_TOKEN = text("METRICS_TOKEN")
 SECRET_KEY = text("SECRET_KEY")
 DEBUG = flag("DEBUG")
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", ISSUER_HOST)
+if ISSUER_HOST == "localhost":
+    ALLOWED_HOSTS += ["127.0.0.1", "[::1]"]  # only to be sent to localhost (console.middleware.OneHost)
 CSRF_TRUSTED_ORIGINS = [ISSUER]
 ROOT_URLCONF = "aims.urls"
 WSGI_APPLICATION = "aims.wsgi.application"
@@ -91,7 +93,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "aims.console.middleware.OneHost",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "aims.console.middleware.StaticFiles",
     "aims.console.middleware.PageSecurityPolicy",
     "aims.console.middleware.PageSession",
     "aims.console.middleware.PageCommon",
