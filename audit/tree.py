@@ -45,7 +45,7 @@ def append(head: Head, payloads: Sequence[bytes], *, now: datetime) -> None:
     # Never backwards, so that a moment can be turned into an index.
     recorded_at = max(now.replace(microsecond=now.microsecond // 1000 * 1000), head.recorded_at)
     entries = [_entry(head.base + head.size + at, raw, recorded_at) for at, raw in enumerate(payloads)]
-    leaves = [merkle.leaf_hash(entry.canon) for entry in entries]
+    leaves = [merkle.leaf_hash(bytes(entry.canon)) for entry in entries]
     Entry.objects.bulk_create(entries)
     _store_tiles(head, leaves)
     frontier = _split(bytes(head.frontier))

@@ -1,0 +1,63 @@
+"""The log on the wire: checkpoint and tiles. Spec: C2SP tlog-tiles v0.1.0."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from audit import tiles, tree
+from audit.access import may_read
+from audit.checkpoints import current_log
+from audit.errors import NoLog
+from audit.models import Checkpoint, Entry
+from audit.read import latest_checkpoint
+
+FOREVER = "public, max-age=31536000, immutable"
+PRIVATE = "private, max-age=31536000, immutable"
+
+
+@require_safe
+def checkpoint(request: HttpRequest) -> HttpResponse:
+    """Answer the newest signed checkpoint."""
+    note = _latest().note
+    return HttpResponse(note, content_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-cache"})
+
+
+@require_safe
+def tile(request: HttpRequest, level: str, number: str, width: str | None) -> HttpResponse:
+    """Answer the hashes of a tile, whole or in part, as far as a checkpoint covers it."""
+    depth = int(level)
+    index, count = _asked(depth, number, width)
+    try:
+        data = tree.tile_bytes(_latest().generation)(depth, index)[: count * 32]
+    except LookupError as error:
+        raise Http404 from error
+    return HttpResponse(data, content_type="application/octet-stream", headers={"Cache-Control": FOREVER})
+
+
+@require_safe
+def bundle(request: HttpRequest, number: str, width: str | None) -> HttpResponse:
+    """Answer the entries of a level-0 tile to people who may read the log; to others it does not exist."""
+    if not may_read(getattr(request, "user", None)):
+        raise Http404
+    index, count = _asked(0, number, width)
+    start = current_log().base + index * tiles.WIDTH
+    rows = Entry.objects.filter(index__gte=start, index__lt=start + count).order_by("index")
+    data = b"".join(len(raw).to_bytes(2) + raw for raw in map(bytes, rows.values_list("canon", flat=True)))
+    return HttpResponse(data, content_type="application/octet-stream", headers={"Cache-Control": PRIVATE})
+
+
+def _asked(level: int, number: str, width: str | None) -> tuple[int, int]:
+    """Return tile and width that were asked for, if the newest checkpoint covers them; else 404."""
+    index = tiles.parse_number(number)
+    count = tiles.WIDTH if width is None else int(width)
+    if index is None or level > tiles.LEVEL_MAX or count > tiles.width_of(level, index, _latest().size):
+        raise Http404
+    return index, count
+
+
+def _latest() -> Checkpoint:
+    try:
+        return latest_checkpoint()
+    except NoLog as error:
+        raise Http404 from error

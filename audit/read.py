@@ -1,0 +1,242 @@
+"""Questions to the log: entries, proofs, checkpoints. Only this module and ``write`` are other rooms' business."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+
+from audit import merkle, notes, tree
+from audit.canonical import decode
+from audit.checkpoints import current_log
+from audit.errors import NoLog, NoSuchEntry
+from audit.models import Checkpoint, Entry, Head, Log
+from audit.write import vocabulary
+
+PAGE_DEFAULT = 50
+PAGE_MAX = 200
+TIMELINE_MAX = 500
+WORD_SCAN_MAX = 100_000  # words are searched in this many of the newest entries; references in all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """What to look for. agent, resource: the whole identifier, or a word of it. type: whole, or ``room.*``.
+
+    person: ref; as subject or as the one who did it. text: a reference (event, transaction, person), or a word.
+    """
+
+    agent: str = ""
+    person: str = ""
+    type: str = ""
+    decision: str = ""
+    resource: str = ""
+    since_at: datetime | None = None
+    until_at: datetime | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class EntryView:
+    """An entry as pages and followers see it. data: the event's own fields. canon: the exact bytes in the tree."""
+
+    index: int
+    event_id: str
+    type: str
+    title: str
+    tone: str
+    by: str
+    occurred_at: datetime
+    recorded_at: datetime
+    agent: str | None
+    subject: str | None
+    resource: str | None
+    action: str | None
+    decision: str | None
+    txn: str | None
+    posture: str | None
+    remediation: str | None
+    data: dict[str, Any]
+    canon: bytes
+
+
+def latest(filter: Filter, before: int | None = None, limit: int = PAGE_DEFAULT) -> list[EntryView]:
+    """Return the newest entries that fit, below index ``before``; at most PAGE_MAX."""
+    found = _matching(filter)
+    if before is not None:
+        found = found.filter(index__lt=before)
+    return _views(found.order_by("-index")[: min(limit, PAGE_MAX)])
+
+
+def after(index: int, limit: int = PAGE_MAX) -> list[EntryView]:
+    """Return entries after an index, oldest first: how followers read on. Never tail anything but this index."""
+    return _views(Entry.objects.filter(index__gt=index).order_by("index")[:limit])
+
+
+def entry(index: int) -> EntryView:
+    """Return one entry. Raises: NoSuchEntry."""
+    found = _views(Entry.objects.filter(index=index))
+    if not found:
+        raise NoSuchEntry(f"no entry {index}")
+    return found[0]
+
+
+def entries_of_txn(txn: str) -> list[EntryView]:
+    """Return everything that happened in one transaction, in its order; the first TIMELINE_MAX."""
+    return _views(Entry.objects.filter(txn=txn).order_by("index")[:TIMELINE_MAX])
+
+
+def index_of(event_id: str) -> int | None:
+    """Return the place of an event in the log; None while the sequencer has not numbered it."""
+    return Entry.objects.filter(event_id=event_id).values_list("index", flat=True).first()
+
+
+def entry_bytes(index: int) -> bytes:
+    """Return the exact bytes of an entry, as they were hashed. Raises: NoSuchEntry."""
+    raw = Entry.objects.filter(index=index).values_list("canon", flat=True).first()
+    if raw is None:
+        raise NoSuchEntry(f"no entry {index}")
+    return bytes(raw)
+
+
+def tlog_proof(index: int) -> str:
+    """Return the ``.tlog-proof`` of an entry under the newest checkpoint of its generation.
+
+    Its ``index`` line counts within the generation. Raises: NoSuchEntry until a checkpoint covers it.
+    """
+    log = log_of(index)
+    row = Checkpoint.objects.filter(generation=log.generation).order_by("-size").first()
+    if row is None or row.size <= index - log.base:
+        raise NoSuchEntry(f"no checkpoint covers entry {index} yet")
+    hashes = merkle.inclusion_proof(index - log.base, row.size, tree.reader(log.generation))
+    return notes.write_proof(index - log.base, hashes, row.note)
+
+
+def log_of(index: int) -> Log:
+    """Return the generation that an entry belongs to. Raises: NoLog, NoSuchEntry."""
+    log = Log.objects.filter(base__lte=index).order_by("-generation").first()
+    if log is None:
+        raise NoSuchEntry(f"no entry {index}")
+    return log
+
+
+def checkpoint_note() -> str:
+    """Return the newest signed checkpoint of the growing log. Raises: NoLog."""
+    return latest_checkpoint().note
+
+
+def latest_checkpoint() -> Checkpoint:
+    """Return the newest checkpoint of the growing log. Raises: NoLog."""
+    log = current_log()
+    row = Checkpoint.objects.filter(generation=log.generation).order_by("-size").first()
+    if row is None:
+        raise NoLog("no checkpoint was signed yet")
+    return row
+
+
+def vkey(index: int | None = None) -> str:
+    """Return the key that verifies the log's checkpoints, or those over a certain entry. Raises: NoLog."""
+    return (current_log() if index is None else log_of(index)).vkey
+
+
+def size() -> int:
+    """Return the global size: one more than the newest entry's index."""
+    head = Head.objects.filter(pk=1).first()
+    return head.base + head.size if head else 0
+
+
+def trouble() -> str:
+    """Return why signing has stopped (``behind``, ``inconsistent``), or nothing."""
+    return Log.objects.order_by("-generation").values_list("trouble", flat=True).first() or ""
+
+
+def strength() -> str:
+    """Return how strong the log's claim is: T1 with copies in a place of their own, else T0.
+
+    In one process with the writers neither is more than that: witnesses come later.
+    """
+    return "T1" if settings.CHECKPOINT_DIR else "T0"
+
+
+def _matching(filter: Filter) -> QuerySet[Entry]:
+    found = Entry.objects.all()
+    if filter.decision:
+        found = found.filter(decision=filter.decision)
+    if filter.person:
+        found = found.filter(Q(subject=filter.person) | Q(by=filter.person))
+    if filter.type:
+        found = found.filter(_type(filter.type))
+    for name in ("agent", "resource"):
+        if word := getattr(filter, name):
+            found = found.filter(_named(name, word))
+    if filter.text:
+        found = found.filter(_text(filter.text.strip()))
+    return _between(found, filter.since_at, filter.until_at)
+
+
+def _named(column: str, word: str) -> Q:
+    return Q(**{column: word}) if "://" in word else _newest() & Q(**{f"{column}__icontains": word})
+
+
+def _type(pattern: str) -> Q:
+    if pattern.endswith("*"):
+        prefix = pattern.rstrip("*")
+        return Q(type__gte=prefix, type__lt=prefix + "\x7f")
+    return Q(type=pattern)
+
+
+def _text(text: str) -> Q:
+    exact = Q(event_id=text) | Q(txn=text) | Q(by=text) | Q(subject=text) | Q(agent=text) | Q(resource=text)
+    words = Q()
+    for name in ("type", "agent", "resource", "action", "by", "remediation"):
+        words |= Q(**{f"{name}__icontains": text})
+    return exact | (_newest() & words)
+
+
+def _newest() -> Q:
+    return Q(index__gte=size() - WORD_SCAN_MAX)
+
+
+def _between(found: QuerySet[Entry], since_at: datetime | None, until_at: datetime | None) -> QuerySet[Entry]:
+    # recorded_at never falls, so a span of time is a span of indexes: the keyset stays one index walk.
+    if since_at:
+        first = Entry.objects.filter(recorded_at__gte=since_at).order_by("recorded_at", "index").first()
+        found = found.filter(index__gte=first.index) if first else found.none()
+    if until_at:
+        last = Entry.objects.filter(recorded_at__lte=until_at).order_by("-recorded_at", "-index").first()
+        found = found.filter(index__lte=last.index) if last else found.none()
+    return found
+
+
+def _views(entries: Iterable[Entry]) -> list[EntryView]:
+    known = vocabulary()
+    return [_view(row, known) for row in entries]
+
+
+def _view(row: Entry, known: dict[str, Any]) -> EntryView:
+    kind = known.get(row.type)
+    canon = bytes(row.canon)
+    return EntryView(
+        row.index,
+        row.event_id,
+        row.type,
+        str(kind.title) if kind else row.type,
+        kind.tone if kind else "plain",
+        row.by,
+        row.occurred_at,
+        row.recorded_at,
+        row.agent,
+        row.subject,
+        row.resource,
+        row.action,
+        row.decision,
+        row.txn,
+        row.posture,
+        row.remediation,
+        decode(canon)["data"],
+        canon,
+    )

@@ -1,0 +1,35 @@
+"""The addresses of this room: the public log, and the pages over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpResponse
+from django.urls import URLPattern, path, re_path
+
+from audit import endpoints, views
+from audit.views import Labels, guarded
+
+_NUMBER = r"(?P<number>(?:x\d{3}/)*\d{3})(?:\.p/(?P<width>[1-9]\d{0,2}))?"
+
+log_urls = [
+    path("log/checkpoint", endpoints.checkpoint),
+    re_path(rf"^log/tile/entries/{_NUMBER}$", endpoints.bundle),
+    re_path(rf"^log/tile/(?P<level>0|[1-9]\d?)/{_NUMBER}$", endpoints.tile),
+]
+
+
+def pages(labels: Labels) -> tuple[list[URLPattern], str]:
+    """Return the pages and their namespace, for ``include()``. labels: names for references, where there are any."""
+
+    def page(route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
+        return path(route, guarded(view, labels=labels), name=name)
+
+    patterns = [
+        page("", views.list_view, "list"),
+        path("newer/", guarded(views.newer_view), name="newer"),
+        page("<int:index>/", views.entry_view, "entry"),
+        path("<int:index>/proof", guarded(views.proof_view), name="proof"),
+        page("txn/<str:txn>/", views.timeline_view, "timeline"),
+    ]
+    return patterns, "audit"

@@ -1,0 +1,213 @@
+"""The pages of the log: list, entry, timeline. Reading is recorded: one entry a page view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from audit import read
+from audit.access import readers_only
+from audit.errors import LogError
+from audit.events import LogViewed
+from audit.forms import FilterForm, kinds
+from audit.read import EntryView, Filter
+from audit.write import NOBODY, record
+
+Labels = Callable[[Collection[str]], Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry as the list shows it."""
+
+    at: datetime
+    title: str
+    tone: str
+    sub: str
+    who: str
+    for_whom: str
+    resource: str
+    resource_sub: str
+    href: str
+    index: int
+
+
+def list_view(request: HttpRequest, *, labels: Labels) -> HttpResponse:
+    """Show the newest entries that fit the filter."""
+    form = FilterForm(request.GET)
+    before = _index(request.GET.get("before"))
+    is_asked = form.is_valid()
+    entries = read.latest(form.filter() if is_asked else Filter(), before, read.PAGE_DEFAULT) if is_asked else []
+    _note_reading(request, LogViewed(page="list", at=None, query=form.used() if is_asked else []))
+    shown = {
+        "form": form,
+        "kinds": kinds(),
+        "is_filtered": is_asked and bool(form.used()),
+        "rows": rows_of(entries, labels),
+        "older": _older(request, entries),
+        "newest": reverse("audit:list") if before is not None else "",
+        "size": read.size(),
+        **_standing(),
+    }
+    return render(request, "audit/list.html", shown)
+
+
+def entry_view(request: HttpRequest, index: int, *, labels: Labels) -> HttpResponse:
+    """Show one entry, its bytes and its proof, which the browser checks."""
+    try:
+        entry = read.entry(index)
+    except LogError as error:
+        raise Http404 from error
+    _note_reading(request, LogViewed(page="entry", at=str(index), query=[]))
+    names = _names([entry], labels)
+    shown = {
+        "entry": entry,
+        "facts": _facts(entry, names),
+        "canon": entry.canon.decode(),
+        "proof": _proof(index),
+        "vkey": read.vkey(index),
+        **_standing(),
+    }
+    return render(request, "audit/entry.html", shown)
+
+
+def proof_view(request: HttpRequest, index: int) -> HttpResponse:
+    """Answer the proof as a file for other verifiers."""
+    if not (proof := _proof(index)):
+        raise Http404
+    name = f'attachment; filename="entry-{index}.tlog-proof"'
+    return HttpResponse(proof, content_type="text/plain; charset=utf-8", headers={"Content-Disposition": name})
+
+
+def timeline_view(request: HttpRequest, txn: str, *, labels: Labels) -> HttpResponse:
+    """Show everything that happened in one transaction, from request to token to use."""
+    entries = read.entries_of_txn(txn)
+    if not entries:
+        raise Http404
+    _note_reading(request, LogViewed(page="timeline", at=txn, query=[]))
+    first = entries[0].occurred_at
+    steps = [
+        {"row": row, "after": entry.occurred_at - first, "entry": entry}
+        for row, entry in zip(rows_of(entries, labels), entries, strict=True)
+    ]
+    return render(request, "audit/timeline.html", {"txn": txn, "steps": steps, **_standing()})
+
+
+def newer_view(request: HttpRequest) -> HttpResponse:
+    """Answer how many entries came after the newest one shown: what the bell makes the list ask for."""
+    shown = _index(request.GET.get("shown")) or 0
+    return render(request, "audit/newer.html", {"count": max(0, read.size() - shown)})
+
+
+def guarded(view: Callable[..., HttpResponse], **extra: Any) -> Callable[..., HttpResponse]:
+    """Return a page that only readers of the log see, with the labels it needs."""
+
+    def page(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return view(request, **kwargs, **extra)
+
+    return require_safe(readers_only(page))
+
+
+def rows_of(entries: Iterable[EntryView], labels: Labels) -> list[Row]:
+    """Return entries as the list shows them, references replaced by names."""
+    listed = list(entries)
+    names = _names(listed, labels)
+    return [_row(entry, names) for entry in listed]
+
+
+def _row(entry: EntryView, names: Mapping[str, str]) -> Row:
+    def name(ref: str | None) -> str:
+        return names.get(ref, ref) if ref else ""
+
+    whom = entry.agent if entry.by == entry.subject else entry.subject
+    return Row(
+        at=entry.occurred_at,
+        title=entry.title,
+        tone=entry.tone,
+        sub=_decision_word(entry.decision),
+        who=name(entry.by),
+        for_whom=name(whom) if whom != entry.by else "",
+        resource=name(entry.resource),
+        resource_sub=entry.action or "",
+        href=reverse("audit:entry", kwargs={"index": entry.index}),
+        index=entry.index,
+    )
+
+
+def _facts(entry: EntryView, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    said = [
+        (_("Agent"), entry.agent),
+        (_("On behalf of"), entry.subject),
+        (_("Done by"), entry.by),
+        (_("Resource"), entry.resource),
+        (_("Action"), entry.action),
+        (_("Decision"), entry.decision),
+        (_("Transaction"), entry.txn),
+        (_("Posture"), entry.posture),
+        (_("Remediation"), entry.remediation),
+        (_("Kind"), entry.type),
+        (_("Event"), entry.event_id),
+    ]
+    return [_fact(label, value, names) for label, value in said]
+
+
+def _fact(label: str, value: str | None, names: Mapping[str, str]) -> dict[str, Any]:
+    if value is None:
+        return {"label": label, "value": _("none")}
+    if value in names:
+        return {"label": label, "value": names[value], "sub": value}
+    return {"label": label, "value": value, "kind": "mono"}
+
+
+def _names(entries: Collection[EntryView], labels: Labels) -> Mapping[str, str]:
+    refs = {ref for entry in entries for ref in (entry.by, entry.agent, entry.subject, entry.resource) if ref}
+    return {**labels(refs), "system": _("the console itself")}
+
+
+def _decision_word(decision: str | None) -> str:
+    words = {"allow": _("allowed"), "ask": _("asked"), "approve": _("approved"), "deny": _("denied")}
+    return words.get(decision or "", "")
+
+
+def _proof(index: int) -> str:
+    try:
+        return read.tlog_proof(index)
+    except LogError:
+        return ""
+
+
+def _standing() -> dict[str, Any]:
+    """Return what every page of the log says about the log: its checkpoint, its strength, its trouble."""
+    try:
+        checkpoint = read.latest_checkpoint()
+    except LogError:
+        checkpoint = None
+    return {"checkpoint": checkpoint, "strength": read.strength(), "trouble": read.trouble()}
+
+
+def _note_reading(request: HttpRequest, event: LogViewed) -> None:
+    if request.headers.get("HX-Request"):
+        return  # the bell's own look is no reading
+    with transaction.atomic():
+        record(event, by=getattr(request.user, "ref", "unknown"), facts=NOBODY)
+
+
+def _older(request: HttpRequest, entries: list[EntryView]) -> str:
+    if len(entries) < read.PAGE_DEFAULT:
+        return ""
+    kept = {name: value for name, value in request.GET.items() if name != "before"}
+    return "?" + urlencode({**kept, "before": entries[-1].index})
+
+
+def _index(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
