@@ -69,7 +69,9 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def too_many_requests(request: HttpRequest, *, retry_after_s: int) -> HttpResponse:
     """Answer 429 with a page and Retry-After."""
-    return render(request, "errors/429.html", status=429, headers={"Retry-After": str(retry_after_s)})
+    answer = render(request, "errors/429.html", status=429)
+    answer["Retry-After"] = str(retry_after_s)
+    return answer
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
