@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from aims.kit import clock
 from aims.kit.ids import new_ref
 
 
@@ -50,6 +51,12 @@ class User(AbstractBaseUser):
         """The Django admin is not part of this product."""
         return False
 
+    def has_role(self, role: str) -> bool:
+        """Return whether this person holds a role now."""
+        now = clock.now()
+        held = self.role_holdings.filter(role=role, since_at__lte=now)
+        return held.filter(Q(until_at=None) | Q(until_at__gt=now)).exists()
+
 
 class RoleHolding(models.Model):
     """A role that a person holds or held. It counts for a decision only if held before the request was opened."""
@@ -86,9 +93,7 @@ class Membership(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["group", "person"], condition=Q(until_at=None), name="people_member_once"
-            )
+            models.UniqueConstraint(fields=["group", "person"], condition=Q(until_at=None), name="people_member_once")
         ]
 
 

@@ -50,9 +50,7 @@ def creation_options(
             "name": user_name,
             "displayName": user_display_name,
         },
-        "pubKeyCredParams": [
-            {"type": "public-key", "alg": algorithm} for algorithm in ALGORITHMS
-        ],
+        "pubKeyCredParams": [{"type": "public-key", "alg": algorithm} for algorithm in ALGORITHMS],
         "timeout": TIMEOUT_MS,
         "excludeCredentials": [key.as_json() for key in exclude],
         "authenticatorSelection": {
@@ -65,9 +63,7 @@ def creation_options(
     }
 
 
-def request_options(
-    *, challenge: bytes, rp_id: str, allow: Iterable[Descriptor]
-) -> dict[str, Any]:
+def request_options(*, challenge: bytes, rp_id: str, allow: Iterable[Descriptor]) -> dict[str, Any]:
     """Return options for an assertion with user verification. allow: empty asks for any discoverable key."""
     return {
         "challenge": b64url(challenge),

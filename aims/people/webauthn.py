@@ -153,12 +153,8 @@ def tagged_challenge(tag: bytes, content: bytes) -> bytes:
 def claimed(response: bytes | str) -> Claimed:
     """Return what a response claims, for look-up only. Raises WebAuthnRefused where it cannot even be read."""
     parsed = _response(response)
-    client_data = _client_data(
-        _part(parsed.inner, "clientDataJSON", CLIENT_DATA_MAX_BYTES)
-    )
-    return Claimed(
-        parsed.credential_id, _challenge_of(client_data), _user_handle_of(parsed.inner)
-    )
+    client_data = _client_data(_part(parsed.inner, "clientDataJSON", CLIENT_DATA_MAX_BYTES))
+    return Claimed(parsed.credential_id, _challenge_of(client_data), _user_handle_of(parsed.inner))
 
 
 def verify_assertion(
@@ -178,35 +174,23 @@ def verify_assertion(
     """
     parsed = _response(response)
     client_data_json = _part(parsed.inner, "clientDataJSON", CLIENT_DATA_MAX_BYTES)
-    authenticator_data = _part(
-        parsed.inner, "authenticatorData", AUTHENTICATOR_DATA_MAX_BYTES
-    )
+    authenticator_data = _part(parsed.inner, "authenticatorData", AUTHENTICATOR_DATA_MAX_BYTES)
     signature = _part(parsed.inner, "signature", SIGNATURE_MAX_BYTES)
     key = keys.get(parsed.credential_id)
     if key is None:
         _refuse("credential_not_allowed")
     handle = _user_handle_of(parsed.inner)
-    if (
-        handle is not None
-        and user_handle is not None
-        and not hmac.compare_digest(handle, user_handle)
-    ):
+    if handle is not None and user_handle is not None and not hmac.compare_digest(handle, user_handle):
         _refuse("user_handle_differs")
-    origin = _check_client_data(
-        client_data_json, kind="webauthn.get", challenge=challenge, origins=origins
-    )
+    origin = _check_client_data(client_data_json, kind="webauthn.get", challenge=challenge, origins=origins)
     flags = _check_flags(authenticator_data, rp_id=rp_id)
     if Flags.ATTESTED_DATA in flags:
         _refuse("attested_data_in_assertion")
     if (Flags.BACKUP_ELIGIBLE in flags) != key.is_backup_eligible:
         _refuse("backup_eligibility_changed")
-    _check_extensions(
-        authenticator_data[37:], flags=flags, parsed=parsed, allowed=NO_EXTENSIONS
-    )
+    _check_extensions(authenticator_data[37:], flags=flags, parsed=parsed, allowed=NO_EXTENSIONS)
     _check_key(key.public_key)
-    sign_count = _verified_count(
-        parsed, key=key, challenge=challenge, rp_id=rp_id, origin=origin
-    )
+    sign_count = _verified_count(parsed, key=key, challenge=challenge, rp_id=rp_id, origin=origin)
     # L3 §7.2 step 22: a signal, not a proof, of cloning. Ours is to refuse; the person adds a new key.
     if (sign_count or key.sign_count) and sign_count <= key.sign_count:
         _refuse("clone_suspected", f"count {sign_count} after {key.sign_count}")
@@ -233,16 +217,12 @@ def verify_registration(
     parsed = _response(response)
     client_data_json = _part(parsed.inner, "clientDataJSON", CLIENT_DATA_MAX_BYTES)
     attestation_object = _part(parsed.inner, "attestationObject", ATTESTATION_MAX_BYTES)
-    origin = _check_client_data(
-        client_data_json, kind="webauthn.create", challenge=challenge, origins=origins
-    )
+    origin = _check_client_data(client_data_json, kind="webauthn.create", challenge=challenge, origins=origins)
     attestation = _attestation(attestation_object)
     raw = attestation.raw_auth_data
     flags = _check_flags(raw, rp_id=rp_id)
     public_key, extensions = _attested(raw, credential_id=parsed.credential_id)
-    _check_extensions(
-        extensions, flags=flags, parsed=parsed, allowed=REGISTRATION_EXTENSIONS
-    )
+    _check_extensions(extensions, flags=flags, parsed=parsed, allowed=REGISTRATION_EXTENSIONS)
     algorithm = _check_key(public_key)
     aaguid = _verified_aaguid(parsed, challenge=challenge, rp_id=rp_id, origin=origin)
     return Registration(
@@ -275,11 +255,7 @@ def _refuse(code: str, detail: str = "") -> NoReturn:
 
 
 def _response(response: bytes | str) -> _Parsed:
-    raw = (
-        response.encode("utf-8", "surrogatepass")
-        if isinstance(response, str)
-        else response
-    )
+    raw = response.encode("utf-8", "surrogatepass") if isinstance(response, str) else response
     if len(raw) > RESPONSE_MAX_BYTES:
         _refuse("response_too_large")
     outer = _json_object(raw, code="response_malformed")
@@ -295,9 +271,7 @@ def _response(response: bytes | str) -> _Parsed:
 def _json_object(raw: bytes, *, code: str) -> dict[str, Any]:
     """Parse a JSON object that means one thing only: valid UTF-8, no BOM, no duplicate members, no NaN."""
     try:
-        value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant
-        )
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise WebAuthnRefused(code, type(error).__name__) from None
     if not isinstance(value, dict):
@@ -343,11 +317,7 @@ def _transports(inner: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the transports as hints; unknown words are kept (L3 §5.8.4), anything odd is dropped."""
     given = inner.get("transports")
     words = given if isinstance(given, list) else []
-    return tuple(
-        sorted(
-            {word for word in words if isinstance(word, str) and 0 < len(word) <= 32}
-        )
-    )[:8]
+    return tuple(sorted({word for word in words if isinstance(word, str) and 0 < len(word) <= 32}))[:8]
 
 
 # -- clientDataJSON (WebAuthn L3 §5.8.1) ---------------------------------------------------------
@@ -361,9 +331,7 @@ def _challenge_of(client_data: Mapping[str, Any]) -> bytes:
     return _bytes_of(client_data.get("challenge"), code="client_data_malformed")
 
 
-def _check_client_data(
-    raw: bytes, *, kind: str, challenge: bytes, origins: Collection[str]
-) -> str:
+def _check_client_data(raw: bytes, *, kind: str, challenge: bytes, origins: Collection[str]) -> str:
     client_data = _client_data(raw)
     if client_data.get("type") != kind:
         _refuse("wrong_ceremony")
@@ -397,9 +365,7 @@ def _check_flags(raw: bytes, *, rp_id: str) -> Flags:
     return flags
 
 
-def _check_extensions(
-    raw: bytes, *, flags: Flags, parsed: _Parsed, allowed: frozenset[str]
-) -> None:
+def _check_extensions(raw: bytes, *, flags: Flags, parsed: _Parsed, allowed: frozenset[str]) -> None:
     """Refuse outputs of extensions that nobody asked for, from the authenticator (signed) or from the client."""
     outputs = _cbor_map(raw) if Flags.EXTENSION_DATA in flags else {}
     if raw and Flags.EXTENSION_DATA not in flags:
@@ -446,9 +412,7 @@ def _attested(raw: bytes, *, credential_id: bytes) -> tuple[bytes, bytes]:
     try:
         data = parse_authenticator_data(raw)
     except UNREADABLE as error:
-        raise WebAuthnRefused(
-            "authenticator_data_malformed", type(error).__name__
-        ) from None
+        raise WebAuthnRefused("authenticator_data_malformed", type(error).__name__) from None
     attested = data.attested_credential_data
     if attested is None:
         _refuse("authenticator_data_malformed", "no key in it")
@@ -473,9 +437,7 @@ def _check_key(public_key: bytes) -> int:
     if key.get(-1) != CURVES.get(algorithm, key.get(-1)):
         _refuse("key_malformed", "curve")
     try:
-        loaded = decoded_public_key_to_cryptography(
-            decode_credential_public_key(public_key)
-        )
+        loaded = decoded_public_key_to_cryptography(decode_credential_public_key(public_key))
     except UNREADABLE as error:
         raise WebAuthnRefused("key_malformed", type(error).__name__) from None
     if isinstance(loaded, RSAPublicKey) and loaded.key_size < RSA_MIN_BITS:
@@ -483,9 +445,7 @@ def _check_key(public_key: bytes) -> int:
     return algorithm
 
 
-def _verified_count(
-    parsed: _Parsed, *, key: StoredKey, challenge: bytes, rp_id: str, origin: str
-) -> int:
+def _verified_count(parsed: _Parsed, *, key: StoredKey, challenge: bytes, rp_id: str, origin: str) -> int:
     try:
         verified = verify_authentication_response(
             credential=parsed.outer,
@@ -501,9 +461,7 @@ def _verified_count(
     return verified.new_sign_count
 
 
-def _verified_aaguid(
-    parsed: _Parsed, *, challenge: bytes, rp_id: str, origin: str
-) -> str:
+def _verified_aaguid(parsed: _Parsed, *, challenge: bytes, rp_id: str, origin: str) -> str:
     try:
         return verify_registration_response(
             credential=parsed.outer,
@@ -511,9 +469,7 @@ def _verified_aaguid(
             expected_rp_id=rp_id,
             expected_origin=origin,
             require_user_verification=True,
-            supported_pub_key_algs=[
-                COSEAlgorithmIdentifier(algorithm) for algorithm in ALGORITHMS
-            ],
+            supported_pub_key_algs=[COSEAlgorithmIdentifier(algorithm) for algorithm in ALGORITHMS],
         ).aaguid
     except (InvalidSignature, *UNREADABLE) as error:
         raise WebAuthnRefused("attestation_wrong", str(error)[:200]) from None

@@ -1,0 +1,113 @@
+"""What the log says about people. Names and addresses never: refs, roles, slugs and hashes only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audit.write import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonCreated(Event, type="people.person.created", title="Added a person", tone="info"):
+    person: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonChanged(Event, type="people.person.changed", title="Changed a profile", tone="info"):
+    """fields: which ones changed; their values stay out of the log."""
+
+    person: str
+    fields: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonDeactivated(Event, type="people.person.deactivated", title="Deactivated a person", tone="no"):
+    person: str
+    sessions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonReactivated(Event, type="people.person.reactivated", title="Reactivated a person", tone="yes"):
+    person: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleGiven(Event, type="people.role.given", title="Gave a role", tone="info"):
+    person: str
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleEnded(Event, type="people.role.ended", title="Ended a role", tone="no"):
+    person: str
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupCreated(Event, type="people.group.created", title="Made a group", tone="info"):
+    group: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupJoined(Event, type="people.group.joined", title="Joined a group", tone="info"):
+    person: str
+    group: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupLeft(Event, type="people.group.left", title="Left a group", tone="no"):
+    person: str
+    group: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonInvited(Event, type="people.person.invited", title="Made an enrolment link", tone="info"):
+    person: str
+    is_recovery: bool
+    expires_at: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasskeyEnrolled(Event, type="people.passkey.enrolled", title="Registered a passkey", tone="info"):
+    """attestation_hash, client_data_hash: of the stored evidence. vouched_by: who answered for the enrolment."""
+
+    person: str
+    passkey: str
+    attestation_hash: str
+    client_data_hash: str
+    vouched_by: str
+    is_recovery: bool
+    usable_from_at: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasskeyRenamed(Event, type="people.passkey.renamed", title="Renamed a passkey", tone="plain"):
+    person: str
+    passkey: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasskeyEnded(Event, type="people.passkey.ended", title="Ended a passkey", tone="no"):
+    person: str
+    passkey: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedIn(Event, type="people.session.started", title="Signed in", tone="plain"):
+    person: str
+    session: str
+    passkey: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionEnded(Event, type="people.session.ended", title="Ended a session", tone="plain"):
+    person: str
+    session: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloneSuspected(Event, type="people.passkey.clone_suspected", title="A passkey may have been copied", tone="no"):
+    """The counter of a key did not grow: a signal, not a proof, that there are two of it."""
+
+    person: str
+    passkey: str
