@@ -46,7 +46,6 @@ REDIS_URL = text("REDIS_URL")
 IS_SCALED = bool(REDIS_URL)
 FETCH_ALLOW = words("FETCH_ALLOW")
 KEKS = words("KEK")
-ALLOW_RS256 = flag("ALLOW_RS256")  # client assertions; FAPI 2.0 §5.4 leaves it out
 LOG_ORIGIN = text("LOG_ORIGIN")
 LOG_KEY_FILE = os.environ.get("AIMS_LOG_KEY_FILE", "")
 CHECKPOINT_DIR = os.environ.get("AIMS_CHECKPOINT_DIR", "")
@@ -221,6 +220,17 @@ OAUTH2_PROVIDER: dict[str, Any] = {
     "ROTATE_REFRESH_TOKEN": True,
     "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": 0,
     "ACCESS_TOKEN_EXPIRE_SECONDS": 300,
+    # RFC 9700: every gate closed. The toolkit's own endpoints are not mounted either (aims/authorization/README.md).
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
+    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
 }
 
 # -- API -------------------------------------------------------------------------------------------

@@ -1,0 +1,56 @@
+"""Operations: is the process alive, can it work, what does it count. These say nothing about anybody."""
+
+from __future__ import annotations
+
+import hmac
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+LOOPBACK = frozenset({"127.0.0.1", "::1"})
+# A proxy on the same machine also connects from loopback; what it forwards came from elsewhere.
+FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_VIA")
+
+
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Answer while the process can answer at all."""
+    return _no_store(HttpResponse("ok\n", content_type="text/plain"))
+
+
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Answer 200 when the database answers, else 503: the balancer then sends the work elsewhere."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return _no_store(JsonResponse({"database": "does not answer"}, status=503))
+    return _no_store(JsonResponse({"database": "answers"}))
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Return the process's counters to this machine itself, or to whoever holds ``AIMS_METRICS_TOKEN``."""
+    if not (_has_token(request) or _is_local(request)):
+        return _no_store(HttpResponse("metrics are for this machine, or with AIMS_METRICS_TOKEN\n", status=403))
+    return _no_store(HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST))
+
+
+def _has_token(request: HttpRequest) -> bool:
+    expected = f"Bearer {settings.METRICS_TOKEN}".encode()
+    given = request.headers.get("Authorization", "").encode()
+    return bool(settings.METRICS_TOKEN) and hmac.compare_digest(given, expected)
+
+
+def _is_local(request: HttpRequest) -> bool:
+    is_forwarded = any(name in request.META for name in FORWARDED)
+    return request.META.get("REMOTE_ADDR") in LOOPBACK and not is_forwarded
+
+
+def _no_store(response: HttpResponse) -> HttpResponse:
+    response["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,44 @@
+"""What every test may lean on. Sockets to the outside stay closed; the cast comes from the rooms' own verbs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+from tests.support.servers import postgres_url, redis_url
+
+__all__ = ["postgres_url", "redis_url"]
+
+IS_POSTGRES = os.environ.get("AIMS_TEST_ON") == "postgres"
+MUST_RUN_ALL = os.environ.get("AIMS_TEST_REQUIRE_ALL") == "1"
+# Whose tests say nothing about a database.
+SQLITE_ONLY = {"browser", "house", "bench"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave to the other pass what belongs to it, and start what takes longest first."""
+    left = [item for item in items if not _belongs(item)]
+    if left:
+        config.hook.pytest_deselected(items=left)
+    kept = [item for item in items if _belongs(item)]
+    items[:] = sorted(kept, key=lambda item: item.get_closest_marker("first") is None)
+
+
+def _belongs(item: pytest.Item) -> bool:
+    if IS_POSTGRES:
+        return not SQLITE_ONLY & set(item.path.parts)
+    return item.get_closest_marker("scaled") is None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn skips into failures where everything must run, as in CI."""
+    report = yield
+    if MUST_RUN_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although AIMS_TEST_REQUIRE_ALL=1: {report.longrepr}"
+    return report
