@@ -60,7 +60,7 @@ def home_of(person: User, *, now: datetime) -> Home:
         waiting_count=count,
         done=tuple(_done_for(person, now=now)[:SHOWN]),
         agents=agents,
-        troubles=tuple(_troubles(person, agents, is_admin="admin" in roles, now=now)),
+        troubles=tuple(sorted(_troubles(person, agents, is_admin="admin" in roles, now=now), key=_weight)),
         is_auditor="auditor" in roles,
         is_admin="admin" in roles,
         log_size=read.size() if roles & {"auditor", "admin"} else None,
@@ -86,6 +86,10 @@ def _troubles(person: User, agents: tuple[Agent, ...], *, is_admin: bool, now: d
             )
     if is_admin:
         yield from _policy_troubles()
+
+
+def _weight(trouble: Trouble) -> int:
+    return ("danger", "waiting", "info").index(trouble.tone)
 
 
 def _passkey_troubles(person: User, *, now: datetime) -> Iterator[Trouble]:
