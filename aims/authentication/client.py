@@ -15,8 +15,8 @@ from django.utils.translation import gettext as _
 from joserfc.jwk import ECKey
 
 from aims.authentication.errors import InvalidClient, ManyMethods, ProofReplayed
-from aims.authentication.models import SpentProof
 from aims.credentials import queries as credentials
+from aims.credentials.services.registered import refresh_source
 from aims.identifier.models import Agent, AgentState, Resource
 from aims.kit.forms import Form, single
 from aims.kit.jose import (
@@ -65,11 +65,6 @@ class _Claims:
     expires_at: datetime
 
 
-def algorithms() -> frozenset[str]:
-    """Return the algorithms an assertion may be signed with; RS256 only where a deployment switched it on."""
-    return ALGORITHMS | {"RS256"} if settings.ALLOW_RS256 else ALGORITHMS
-
-
 def authenticate(form: Form, *, headers: Mapping[str, str], now: datetime) -> Client:
     """Return the client that signed the assertion in this form. Raises InvalidClient, ManyMethods, FormRefused.
 
@@ -79,7 +74,7 @@ def authenticate(form: Form, *, headers: Mapping[str, str], now: datetime) -> Cl
     token = _parsed(assertion)
     claims = _checked(token.claims, client_id=single(form, "client_id"), now=now)
     holder = _holder(claims.client_id)
-    _verify(token, holder)
+    _verify(token, holder, now)
     assert holder is not None
     return _usable(holder, claims)
 
@@ -92,7 +87,7 @@ def spend(proof: Proof) -> None:
     assert connection.in_atomic_block
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {SpentProof._meta.db_table} (client_ref, jti_hash, expires_at) VALUES (%s, %s, %s)"
+            "INSERT INTO authentication_spentproof (client_ref, jti_hash, expires_at) VALUES (%s, %s, %s)"
             " ON CONFLICT DO NOTHING",
             [proof.client_ref, proof.jti_hash, proof.expires_at],
         )
@@ -108,9 +103,7 @@ def _assertion(form: Form, headers: Mapping[str, str]) -> str:
     if has_header + has_assertion + has_secret > 1:
         raise ManyMethods
     if single(form, "client_assertion_type") != ASSERTION_TYPE:
-        raise InvalidClient(
-            _("Authenticate with private_key_jwt."), reason="no_assertion"
-        )
+        raise InvalidClient(_("Authenticate with private_key_jwt."), reason="no_assertion")
     assertion = single(form, "client_assertion")
     if assertion is None:
         raise InvalidClient(_("client_assertion is missing."), reason="no_assertion")
@@ -119,53 +112,35 @@ def _assertion(form: Form, headers: Mapping[str, str]) -> str:
 
 def _parsed(assertion: str) -> Unverified:
     try:
-        return parse(assertion, algorithms=algorithms(), typ=TYPES)
+        return parse(assertion, algorithms=ALGORITHMS, typ=TYPES)
     except JoseRefused as error:
         raise InvalidClient(error.public, reason=error.code) from error
 
 
-def _checked(
-    claims: Mapping[str, Any], *, client_id: str | None, now: datetime
-) -> _Claims:
+def _checked(claims: Mapping[str, Any], *, client_id: str | None, now: datetime) -> _Claims:
     """Return the claims if they say what RFC 7523 §3 wants. The same answer whether the client exists or not."""
     subject, jti, audience = claims.get("sub"), claims.get("jti"), claims.get("aud")
     if not isinstance(subject, str) or not subject or claims.get("iss") != subject:
-        raise InvalidClient(
-            _("iss and sub must both be the client_id."), reason="issuer"
-        )
+        raise InvalidClient(_("iss and sub must both be the client_id."), reason="issuer")
     if client_id is not None and client_id != subject:
-        raise InvalidClient(
-            _("client_id differs from the assertion's sub."), reason="client_id"
-        )
+        raise InvalidClient(_("client_id differs from the assertion's sub."), reason="client_id")
     # draft-ietf-oauth-rfc7523bis §4: the issuer identifier is the only value; an endpoint's URL is not accepted.
     if audience != settings.ISSUER and audience != [settings.ISSUER]:
-        raise InvalidClient(
-            _("aud must be the issuer, and only it."), reason="audience"
-        )
-    if (
-        not isinstance(jti, str)
-        or not 1 <= len(jti) <= JTI_MAX
-        or not jti.isprintable()
-    ):
-        raise InvalidClient(
-            _("jti must be a string of 1 to 255 printable characters."), reason="jti"
-        )
+        raise InvalidClient(_("aud must be the issuer, and only it."), reason="audience")
+    if not isinstance(jti, str) or not 1 <= len(jti) <= JTI_MAX or not jti.isprintable():
+        raise InvalidClient(_("jti must be a string of 1 to 255 printable characters."), reason="jti")
     return _Claims(client_id=subject, jti=jti, expires_at=_lifetime(claims, now))
 
 
 def _lifetime(claims: Mapping[str, Any], now: datetime) -> datetime:
-    issued, expires, not_before = (
-        _numeric_date(claims, name) for name in ("iat", "exp", "nbf")
-    )
+    issued, expires, not_before = (_numeric_date(claims, name) for name in ("iat", "exp", "nbf"))
     at = now.timestamp()
     if issued is None or issued > at + SKEW_S:
         raise InvalidClient(_("iat is missing or in the future."), reason="issued_at")
     if expires is None or expires <= at - SKEW_S:
         raise InvalidClient(_("exp is missing or has passed."), reason="expired")
     if expires > at + AHEAD_MAX_S + SKEW_S or expires <= issued:
-        raise InvalidClient(
-            _("exp must be at most 300 seconds ahead."), reason="expires_late"
-        )
+        raise InvalidClient(_("exp must be at most 300 seconds ahead."), reason="expires_late")
     if not_before is not None and not_before > at + SKEW_S:
         raise InvalidClient(_("nbf is in the future."), reason="not_before")
     return datetime.fromtimestamp(expires, UTC) + timedelta(seconds=SKEW_S)
@@ -176,39 +151,28 @@ def _numeric_date(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 <= value < 1e11
-    ):
-        raise InvalidClient(
-            _("iat, exp and nbf must be NumericDates."), reason="numeric_date"
-        )
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e11:
+        raise InvalidClient(_("iat, exp and nbf must be NumericDates."), reason="numeric_date")
     return float(value)
 
 
 def _holder(client_id: str) -> Agent | Resource | None:
     agent = Agent.objects.select_related("owner").filter(identifier=client_id).first()
-    return (
-        agent or Resource.objects.filter(identifier=client_id, retired_at=None).first()
-    )
+    return agent or Resource.objects.filter(identifier=client_id, retired_at=None).first()
 
 
-def _verify(token: Unverified, holder: Agent | Resource | None) -> None:
+def _verify(token: Unverified, holder: Agent | Resource | None, now: datetime) -> None:
     """Raise InvalidClient unless a key of the holder signed it; for an unknown holder after the same work."""
-    kid = token.header.get("kid")
-    found = credentials.key_for(
-        holder.ref if holder else "agt_unknown", kid, str(token.header["alg"])
-    )
+    ref, kid, algorithm = holder.ref if holder else "agt_unknown", token.header.get("kid"), str(token.header["alg"])
+    found = credentials.key_for(ref, kid, algorithm)
+    # An unknown kid may be a rotated one: look where the holder publishes, if that is due.
+    if found is None and holder and refresh_source(ref, now=now):
+        found = credentials.key_for(ref, kid, algorithm)
     try:
         verify(token, key=import_key(found.jwk) if found else _nobodys_key())
     except JoseRefused as error:
-        raise InvalidClient(
-            reason="signature" if holder else "unknown_client"
-        ) from error
-    if (
-        not found or not holder
-    ):  # nobody can sign with nobody's key; this line is for the reader
+        raise InvalidClient(reason="signature" if holder else "unknown_client") from error
+    if not found or not holder:  # nobody can sign with nobody's key; this line is for the reader
         raise InvalidClient(reason="unknown_client")
 
 
@@ -248,13 +212,7 @@ class AgentNotUsable(InvalidClient):
 
 def import_key(jwk: Mapping[str, Any]) -> JoseKey:
     """Return the key of a JWK we stored; reading one costs 15 µs, so it is kept by its text."""
-    return _import_text(
-        tuple(
-            sorted(
-                (name, value) for name, value in jwk.items() if isinstance(value, str)
-            )
-        )
-    )
+    return _import_text(tuple(sorted((name, value) for name, value in jwk.items() if isinstance(value, str))))
 
 
 @lru_cache(maxsize=4096)

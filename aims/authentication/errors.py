@@ -17,9 +17,7 @@ class InvalidClient(AimsError):
     public = _("The client could not be authenticated.")
     status = 401
 
-    def __init__(
-        self, public: str | None = None, *, reason: str, agent: str | None = None
-    ) -> None:
+    def __init__(self, public: str | None = None, *, reason: str, agent: str | None = None) -> None:
         self.reason = reason
         self.agent = agent
         super().__init__(public, detail=reason)
@@ -28,9 +26,7 @@ class InvalidClient(AimsError):
 class ProofReplayed(InvalidClient):
     """The jti was used before, or the client changed while it was being checked. Spec: RFC 7523 §3 (7)."""
 
-    public = _(
-        "This client assertion has been used before. Make a new one for every request."
-    )
+    public = _("This client assertion has been used before. Make a new one for every request.")
 
     def __init__(self, *, agent: str | None) -> None:
         super().__init__(reason="replayed", agent=agent)

@@ -1,0 +1,17 @@
+"""An agent on its own behalf. Spec: RFC 6749 §4.4, RFC 8707, RFC 9396, RFC 9068."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+
+from aims.authorization.pipeline import Call, answer
+from aims.authorization.services import own_behalf
+from aims.authorization.target import loggable, read_target
+
+
+def handle(call: Call) -> HttpResponse:
+    """Answer with a token, or with why there is none."""
+    resources = call.values("resource")
+    call.resource = loggable(resources)
+    target = read_target(resources=resources, scope=call.value("scope"), details=call.value("authorization_details"))
+    return answer(own_behalf.grant(call.client, target, now=call.now))

@@ -1,0 +1,26 @@
+"""Token revocation, which also withdraws a request by its auth_req_id. Spec: RFC 7009."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.http import HttpResponse
+
+from aims.authentication.client import spend
+from aims.authorization.errors import InvalidRequest
+from aims.authorization.pipeline import Call, Endpoint, answer, endpoint
+from aims.authorization.services import requests, tokens
+
+
+@endpoint(Endpoint.REVOKE)
+def revoke(call: Call) -> HttpResponse:
+    """Revoke what is the client's; answer 200 whatever it was. Spec: RFC 7009 §2.2: a hint never limits the search."""
+    token = call.value("token")
+    if token is None:
+        raise InvalidRequest("token is missing.")
+    agent = call.client.agent
+    assert agent is not None
+    with transaction.atomic():
+        spend(call.client.proof)
+        if not tokens.revoke(call.client, token, now=call.now):
+            requests.cancel_by_auth_req_id(agent, token, now=call.now)
+    return answer({})

@@ -1,0 +1,25 @@
+"""The token endpoint. Spec: RFC 6749 §3.2."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+
+from aims.authorization.endpoints import client_credentials
+from aims.authorization.errors import InvalidRequest, UnsupportedGrantType
+from aims.authorization.pipeline import Call, Endpoint, Handler, endpoint
+
+# What is not listed is closed: no door of the toolkit answers here.
+GRANTS: dict[str, Handler] = {
+    "client_credentials": client_credentials.handle,
+}
+
+
+@endpoint(Endpoint.TOKEN)
+def token(call: Call) -> HttpResponse:
+    """Answer by grant type."""
+    grant_type = call.value("grant_type")
+    if grant_type is None:
+        raise InvalidRequest("grant_type is missing.")
+    if grant_type not in GRANTS:
+        raise UnsupportedGrantType
+    return GRANTS[grant_type](call)

@@ -1,0 +1,99 @@
+"""What OAuth can answer: one class a code, in the words of the specifications."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_noop as _
+
+from aims.kit.errors import AimsError
+
+
+class OAuthError(AimsError):
+    """An error response of a machine endpoint. Spec: RFC 6749 §5.2.
+
+    is_settled: the verb that raised it has spent the proof and written its own entry already.
+    policies: those that determined a refusal by policy.
+    """
+
+    code = "invalid_request"
+    is_settled = False
+    retry_after_s: int | None = None
+
+    def __init__(self, public: str | None = None, *, detail: str = "", policies: tuple[str, ...] = ()) -> None:
+        self.policies = policies
+        super().__init__(public, detail=detail)
+
+
+class InvalidRequest(OAuthError):
+    """RFC 6749 §5.2."""
+
+    public = _("The request is not complete or not well-formed.")
+
+
+class MethodNotAllowed(OAuthError):
+    """RFC 6749 §3.2: clients use POST at the token endpoint; so at all our endpoints."""
+
+    public = _("Use POST.")
+    status = 405
+
+
+class UnauthorizedClient(OAuthError):
+    """RFC 6749 §5.2."""
+
+    code = "unauthorized_client"
+    public = _("This client may not use this endpoint or grant type.")
+
+
+class UnsupportedGrantType(OAuthError):
+    """RFC 6749 §5.2."""
+
+    code = "unsupported_grant_type"
+    public = _("This grant type is not supported.")
+
+
+class InvalidGrant(OAuthError):
+    """RFC 6749 §5.2."""
+
+    code = "invalid_grant"
+    public = _("The grant is unknown, used, or belongs to another client.")
+
+
+class InvalidScope(OAuthError):
+    """RFC 6749 §5.2."""
+
+    code = "invalid_scope"
+    public = _("The scope is not known at this resource, or can't be had by scope alone.")
+
+
+class InvalidTarget(OAuthError):
+    """RFC 8707 §2."""
+
+    code = "invalid_target"
+    public = _("Name exactly one registered resource.")
+
+
+class InvalidAuthorizationDetails(OAuthError):
+    """RFC 9396 §5."""
+
+    code = "invalid_authorization_details"
+    public = _("authorization_details is not acceptable.")
+
+
+class AccessDenied(OAuthError):
+    """The policy says no."""
+
+    code = "access_denied"
+    public = _("The policy does not allow this.")
+
+
+class InteractionRequired(OAuthError):
+    """The policy asks a person: go to the backchannel endpoint. Spec: OpenID Connect Core 1.0 §3.1.2.6 (the code)."""
+
+    code = "interaction_required"
+
+
+class ServerError(OAuthError):
+    """Something broke on our side; the log says what. Spec: RFC 6749 §4.1.2.1."""
+
+    code = "server_error"
+    public = _("Something broke on our side. Try again later.")
+    status = 500

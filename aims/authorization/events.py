@@ -1,0 +1,44 @@
+"""What the log says about tokens and the clients that asked for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audit.write import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenIssued(Event, type="authorization.token.issued", title="Issued a token", tone="yes"):
+    """expires_at: NumericDate. policies: those that allowed it. request: the approval request, None without one."""
+
+    jti: str
+    expires_at: int
+    policy_version: int
+    policies: list[str]
+    detail_types: list[str]
+    request: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRefused(Event, type="authorization.token.refused", title="Refused a client", tone="no"):
+    """code: the error that the client got. reason: why, in one word, where the code does not say."""
+
+    endpoint: str
+    code: str
+    reason: str
+    policies: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenUsed(Event, type="authorization.token.used", title="Used a token", tone="info"):
+    """The resource server asked whether the token holds, as it must at use."""
+
+    jti: str
+    request: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRevoked(Event, type="authorization.token.revoked", title="Revoked a token", tone="no"):
+    """Revoked by its client."""
+
+    jti: str

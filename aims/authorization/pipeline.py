@@ -1,0 +1,221 @@
+"""What runs at each machine endpoint, in what order: checks down, endpoints across.
+
+A check is named for its rule, takes the call, raises the specification's error. Errors become responses here only.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Flag, auto
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from aims.authentication.client import AgentNotUsable, Client, authenticate
+from aims.authentication.errors import InvalidClient, ProofReplayed
+from aims.authorization.errors import InvalidRequest, MethodNotAllowed, ServerError, UnauthorizedClient
+from aims.authorization.services import tokens
+from aims.kit import clock
+from aims.kit.errors import AimsError
+from aims.kit.forms import Form, read_form, single
+from audit.write import count_failure
+
+log = logging.getLogger(__name__)
+REPEATABLE = frozenset({"resource", "audience"})  # RFC 8707 §2, RFC 8693 §2.1
+_NOT_IN_DESCRIPTION = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+_METHOD = "private_key_jwt"
+
+
+class Endpoint(Flag):
+    TOKEN = auto()
+    BC_AUTHORIZE = auto()
+    INTROSPECT = auto()
+    REVOKE = auto()
+
+
+@dataclass
+class Call:
+    """A request on its way down the table. ``form`` and ``client`` are there once their checks have run."""
+
+    request: HttpRequest
+    endpoint: Endpoint
+    now: datetime
+    form: Form = field(default_factory=dict)
+    _client: Client | None = None
+    resource: str | None = None  # for the record of a refusal
+
+    @property
+    def client(self) -> Client:
+        assert self._client is not None, "no check has authenticated the client"
+        return self._client
+
+    @property
+    def is_authenticated(self) -> bool:
+        return self._client is not None
+
+    def value(self, name: str) -> str | None:
+        """Return the only value of a parameter, None where absent or empty."""
+        return single(self.form, name)
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Return all values of a parameter that may be repeated."""
+        return tuple(value for value in self.form.get(name, ()) if value)
+
+
+def is_post(call: Call) -> None:
+    """RFC 6749 §3.2: the client must use POST."""
+    if call.request.method != "POST":
+        raise MethodNotAllowed
+
+
+def has_no_query(call: Call) -> None:
+    """RFC 6749 §2.3.1, RFC 9700 §4.3.2: nothing secret travels in the URI, so nothing is read from there."""
+    if call.request.META.get("QUERY_STRING"):
+        raise InvalidRequest("Send the parameters in the body.")
+
+
+def is_form(call: Call) -> None:
+    """RFC 6749 appendix B: parameters come form-encoded, in UTF-8, up to 256 KiB."""
+    call.form = read_form(call.request)
+
+
+def repeats_nothing(call: Call) -> None:
+    """RFC 6749 §3.2: no parameter may be included more than once."""
+    for name in call.form.keys() - REPEATABLE:
+        single(call.form, name)
+
+
+def is_authenticated(call: Call) -> None:
+    """RFC 6749 §3.2.1, RFC 7523 §3."""
+    call._client = authenticate(call.form, headers=call.request.headers, now=call.now)
+
+
+def is_agent(call: Call) -> None:
+    """Resource servers introspect; only agents ask for tokens."""
+    if call.client.agent is None:
+        raise UnauthorizedClient
+
+
+def is_resource_server(call: Call) -> None:
+    """RFC 7662 §2.1, §4: only the resource server a token is for may ask about it."""
+    if call.client.resource is None:
+        raise UnauthorizedClient
+
+
+_ALL = Endpoint.TOKEN | Endpoint.BC_AUTHORIZE | Endpoint.INTROSPECT | Endpoint.REVOKE
+_ASKING = Endpoint.TOKEN | Endpoint.BC_AUTHORIZE
+CHECKS: tuple[tuple[Callable[[Call], None], Endpoint], ...] = (
+    # check             token  bc-authorize  introspect  revoke
+    (is_post, _ALL),
+    (has_no_query, _ALL),
+    (is_form, _ALL),
+    (repeats_nothing, _ALL),
+    (is_authenticated, _ALL),
+    (is_agent, _ASKING | Endpoint.REVOKE),
+    (is_resource_server, Endpoint.INTROSPECT),
+)
+
+Handler = Callable[[Call], HttpResponse]
+
+
+def endpoint(which: Endpoint) -> Callable[[Handler], Callable[[HttpRequest], HttpResponse]]:
+    """Make a view of a handler: the table's checks first, errors as the specification writes them, never cached.
+
+    CSRF does not apply: these endpoints know no cookie.
+    """
+    checks = tuple(check for check, where in CHECKS if which in where)
+
+    def decorate(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
+        @csrf_exempt
+        @functools.wraps(handler)
+        def view(request: HttpRequest) -> HttpResponse:
+            call = Call(request=request, endpoint=which, now=clock.now())
+            return _uncached(_run(call, checks, handler))
+
+        return view
+
+    return decorate
+
+
+def answer(body: dict[str, Any], status: int = 200) -> JsonResponse:
+    """Return a JSON response."""
+    return JsonResponse(body, status=status)
+
+
+def error_response(error: AimsError) -> HttpResponse:
+    """Return the error as RFC 6749 §5.2 writes it."""
+    response = answer({"error": error.code, "error_description": described(error.public)}, error.status)
+    if error.status == 405:
+        response["Allow"] = "POST"
+    if retry_after_s := getattr(error, "retry_after_s", None):
+        response["Retry-After"] = str(retry_after_s)
+    return response
+
+
+def described(text: str) -> str:
+    """Return a text in the characters that error_description may have. Spec: RFC 6749 §5.2."""
+    return _NOT_IN_DESCRIPTION.sub(lambda found: "'" if found[0] == '"' else "?", text)
+
+
+def _run(call: Call, checks: tuple[Callable[[Call], None], ...], handler: Handler) -> HttpResponse:
+    try:
+        for check in checks:
+            check(call)
+        return handler(call)
+    except AimsError as error:
+        return _refused(call, error)
+    except Exception:
+        # Trap of the toolkit: a programming error must not become an HTML page for a machine.
+        log.exception("%s failed", call.endpoint.name)
+        return error_response(ServerError())
+
+
+def _refused(call: Call, error: AimsError) -> HttpResponse:
+    try:
+        _record(call, error)
+    except ProofReplayed as replayed:
+        # Two equal requests at once that both fail: only the first is told why.
+        _record(call, replayed)
+        error = replayed
+    response = error_response(error)
+    if error.status == 401:
+        response["WWW-Authenticate"] = f'{_scheme(call)} realm="{settings.ISSUER}"'
+    return response
+
+
+def _record(call: Call, error: AimsError) -> None:
+    """Record a refusal after the failed transaction has ended; count it where nobody proved who they are."""
+    if getattr(error, "is_settled", False):
+        return
+    where = str(call.endpoint.name).lower()
+    if isinstance(error, ProofReplayed) and call.is_authenticated:
+        tokens.note_refusal(
+            endpoint=where, code=error.code, reason=error.reason, by=call.client.identifier, agent=error.agent
+        )
+        return
+    client = error.client if isinstance(error, AgentNotUsable) else call._client
+    if client is None:
+        count_failure(str(call.request.META.get("REMOTE_ADDR", "")), error.code)
+        return
+    reason = error.reason if isinstance(error, InvalidClient) else ""
+    policies = tuple(getattr(error, "policies", ()))
+    tokens.refuse(client, endpoint=where, code=error.code, reason=reason, policies=policies, resource=call.resource)
+
+
+def _scheme(call: Call) -> str:
+    """Return the scheme of the challenge: the one tried, else the method wanted. Spec: RFC 6749 §5.2."""
+    tried = call.request.headers.get("Authorization", "").partition(" ")[0]
+    return tried if re.fullmatch(r"[A-Za-z0-9_-]{1,40}", tried) else _METHOD
+
+
+def _uncached(response: HttpResponse) -> HttpResponse:
+    response["Cache-Control"] = "no-store"  # RFC 6749 §5.1
+    response["Pragma"] = "no-cache"
+    return response

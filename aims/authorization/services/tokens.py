@@ -1,0 +1,215 @@
+"""Issuing, checking and revoking access tokens; each with its entry in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from aims.authentication.client import Client, Proof, spend
+from aims.authorization.events import TokenIssued, TokenRefused, TokenRevoked, TokenUsed
+from aims.authorization.models import AccessToken, ApprovalRequest
+from aims.authorization.tokens import TYP, TokenFacts, approval_claim, claims_of
+from aims.credentials import signing
+from aims.credentials.models import KeyPurpose
+from aims.identifier.models import Agent, AgentState
+from aims.kit.ids import digest, new_ref
+from audit.write import Facts, record
+
+POSTURE_UNKNOWN = "unknown"  # until attestation exists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A signed token that counts for nothing until ``save`` has stored it."""
+
+    token: str
+    facts: TokenFacts
+    row: AccessToken
+    now: datetime
+
+    def response(self) -> dict[str, Any]:
+        """Return the token response. Spec: RFC 6749 §5.1; RFC 9396 §7: details as granted."""
+        body: dict[str, Any] = {
+            "access_token": self.token,
+            "token_type": "Bearer",
+            "expires_in": int((self.facts.expires_at - self.now).total_seconds()),
+        }
+        if self.facts.scope:
+            body["scope"] = self.facts.scope
+        if self.facts.authorization_details:
+            body["authorization_details"] = list(self.facts.authorization_details)
+        return body
+
+
+def prepare(facts: TokenFacts, *, agent: Agent, request: ApprovalRequest | None, now: datetime) -> Prepared:
+    """Sign a token in memory. Nothing is stored: call ``save`` in the transaction that grants it, then answer."""
+    jti = new_ref("tok")
+    claims = claims_of(facts, issuer=settings.ISSUER, jti=jti, now=now)
+    token = signing.current(KeyPurpose.ACCESS_TOKEN).sign(claims, TYP)
+    row = AccessToken(
+        token_checksum=digest(token),  # the token itself is never stored
+        jti=jti,
+        agent=agent,
+        subject_ref=facts.subject,
+        txn=facts.txn,
+        audience=facts.audience,
+        resource=[facts.audience],
+        scope=facts.scope,
+        authorization_details=list(facts.authorization_details) or None,
+        request=request,
+        issued_at=now,
+        expires=facts.expires_at,
+    )
+    return Prepared(token=token, facts=facts, row=row, now=now)
+
+
+def save(prepared: Prepared, *, actions: Sequence[str], policy_version: int, policies: Sequence[str]) -> None:
+    """Store the token's row and its entry, in the caller's transaction."""
+    row, facts = prepared.row, prepared.facts
+    row.save(force_insert=True)
+    event = TokenIssued(
+        jti=str(row.jti),
+        expires_at=int(facts.expires_at.timestamp()),
+        policy_version=policy_version,
+        policies=list(policies),
+        detail_types=sorted({str(detail["type"]) for detail in facts.authorization_details}),
+        request=row.request.ref if row.request else None,
+    )
+    record(event, by=facts.client_id, facts=_facts(row, facts.client_id, decision="allow", action=",".join(actions)))
+
+
+def refuse(
+    client: Client, *, endpoint: str, code: str, reason: str, policies: Sequence[str], resource: str | None
+) -> None:
+    """Spend the proof of a refused request and record the refusal, in a transaction of its own."""
+    refuse_proof(
+        client.proof,
+        endpoint=endpoint,
+        code=code,
+        reason=reason,
+        policies=policies,
+        by=client.identifier,
+        resource=resource,
+    )
+
+
+def refuse_proof(
+    proof: Proof, *, endpoint: str, code: str, reason: str, policies: Sequence[str], by: str, resource: str | None
+) -> None:
+    """As ``refuse``. Raises ProofReplayed."""
+    with transaction.atomic():
+        spend(proof)
+        _record_refusal(endpoint, code, reason, policies, by=by, agent=proof.agent, resource=resource)
+
+
+def note_refusal(*, endpoint: str, code: str, reason: str, by: str, agent: str | None) -> None:
+    """Record a refusal whose proof was spent before: a replay by someone whose signature is right."""
+    with transaction.atomic():
+        _record_refusal(endpoint, code, reason, (), by=by, agent=agent, resource=None)
+
+
+def introspect(client: Client, token: str, *, now: datetime) -> dict[str, Any]:
+    """Return what a resource server may know of a token that is meant for it; else only that it is not active.
+
+    That entry is the use in the timeline of a task. Spec: RFC 7662 §2.2, §4.
+    """
+    with transaction.atomic():
+        spend(client.proof)
+        row = _live(token, audience=client.identifier, now=now)
+        if row is None:
+            return {"active": False}
+        event = TokenUsed(jti=str(row.jti), request=row.request.ref if row.request else None)
+        record(event, by=client.identifier, facts=_facts(row, _agent_of(row), decision="allow", action=None))
+    return _described(row)
+
+
+def revoke(client: Client, token: str, *, now: datetime) -> bool:
+    """Revoke a token of this client in the caller's transaction; return whether one was. Spec: RFC 7009 §2."""
+    rows = AccessToken.objects.select_related("agent").filter(token_checksum=digest(token), agent=client.agent)
+    row = rows.filter(revoked_at=None).first() if client.agent else None
+    if row is None or rows.filter(revoked_at=None).update(revoked_at=now) != 1:
+        return False
+    facts = _facts(row, client.identifier, decision="not_applicable", action=None, remediation="revoked-by-client")
+    record(TokenRevoked(jti=str(row.jti)), by=client.identifier, facts=facts)
+    return True
+
+
+def approval_of(request: ApprovalRequest) -> dict[str, Any]:
+    """Return the ``approval`` claim of a request that was approved."""
+    assert request.decided_at is not None
+    assert request.approved_until_at is not None
+    return approval_claim(
+        ref=request.ref,
+        approved_at=request.decided_at,
+        approved_until=request.approved_until_at,
+        receipt_ref=request.receipt_ref,
+        receipt_hash=request.receipt_hash,
+        required=request.required,
+        count=len(request.decided_by),
+        issuer=settings.ISSUER,
+    )
+
+
+def _live(token: str, *, audience: str, now: datetime) -> AccessToken | None:
+    """Return the token's row if it holds now: for this audience, neither expired nor revoked, its agent active."""
+    rows = AccessToken.objects.select_related("agent", "request").filter(
+        token_checksum=digest(token), audience=audience, expires__gt=now, revoked_at=None
+    )
+    found: AccessToken | None = rows.filter(agent__state=AgentState.ACTIVE).first()
+    return found
+
+
+def _described(row: AccessToken) -> dict[str, Any]:
+    assert row.issued_at is not None
+    facts = TokenFacts(
+        client_id=_agent_of(row),
+        subject=row.subject_ref,
+        audience=row.audience,
+        scope=row.scope,
+        authorization_details=row.authorization_details or (),
+        txn=row.txn,
+        expires_at=row.expires,
+        approval=approval_of(row.request) if row.request else None,
+        subject_signed=row.request.subject_signed if row.request else None,
+    )
+    claims = claims_of(facts, issuer=settings.ISSUER, jti=str(row.jti), now=row.issued_at)
+    return {"active": True, "token_type": "Bearer"} | claims
+
+
+def _agent_of(row: AccessToken) -> str:
+    assert row.agent is not None, "every token of ours belongs to an agent"
+    return str(row.agent.identifier)
+
+
+def _record_refusal(
+    endpoint: str, code: str, reason: str, policies: Sequence[str], *, by: str, agent: str | None, resource: str | None
+) -> None:
+    facts = Facts(
+        agent=agent,
+        subject=None,
+        resource=resource,
+        action=None,
+        decision="deny",
+        txn=None,
+        posture=POSTURE_UNKNOWN,
+        remediation=None,
+    )
+    record(TokenRefused(endpoint=endpoint, code=code, reason=reason, policies=list(policies)), by=by, facts=facts)
+
+
+def _facts(row: AccessToken, agent: str, *, decision: str, action: str | None, remediation: str | None = None) -> Facts:
+    return Facts(
+        agent=agent,
+        subject=None if row.subject_ref == agent else row.subject_ref,
+        resource=row.audience,
+        action=action,
+        decision=decision,
+        txn=row.txn,
+        posture=POSTURE_UNKNOWN,
+        remediation=remediation,
+    )

@@ -1,0 +1,75 @@
+"""What stands in an access token. Pure. Spec: RFC 9068 §2.2, RFC 9396 §9.1, docs/formats.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+TYP = "at+jwt"
+LIFETIME_S = 300
+LIFETIME_MAX_S = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenFacts:
+    """What a token will say. expires_at: never after ``approved_until`` where a person approved.
+
+    approval: the claim of that name. subject_signed: acr, amr, auth_time, only if the subject signed.
+    """
+
+    client_id: str
+    subject: str
+    audience: str
+    scope: str
+    authorization_details: Sequence[Mapping[str, Any]]
+    txn: str
+    expires_at: datetime
+    approval: Mapping[str, Any] | None
+    subject_signed: Mapping[str, Any] | None
+
+
+def claims_of(facts: TokenFacts, *, issuer: str, jti: str, now: datetime) -> dict[str, Any]:
+    """Return the claims. Spec: RFC 9068 §2.2: iss, exp, aud, sub, client_id, iat and jti are always there."""
+    claims: dict[str, Any] = {
+        "iss": issuer,
+        "sub": facts.subject,
+        "client_id": facts.client_id,
+        "aud": facts.audience,
+        "iat": int(now.timestamp()),
+        "exp": int(facts.expires_at.timestamp()),
+        "jti": jti,
+        "txn": facts.txn,
+    }
+    if facts.scope:
+        claims["scope"] = facts.scope
+    if facts.authorization_details:
+        claims["authorization_details"] = list(facts.authorization_details)
+    if facts.approval:
+        claims["approval"] = dict(facts.approval)
+    return claims | dict(facts.subject_signed or {})
+
+
+def approval_claim(
+    *,
+    ref: str,
+    approved_at: datetime,
+    approved_until: datetime,
+    receipt_ref: str,
+    receipt_hash: str,
+    required: int,
+    count: int,
+    issuer: str,
+) -> dict[str, Any]:
+    """Return the ``approval`` claim: what the resource server needs to honour one yes once."""
+    return {
+        "id": ref,
+        "approved_at": int(approved_at.timestamp()),
+        "approved_until": int(approved_until.timestamp()),
+        "receipt_hash": receipt_hash,
+        "receipt_uri": f"{issuer}/receipts/{receipt_ref}",
+        "required": required,
+        "count": count,
+        "method": "webauthn-uv",
+    }
