@@ -18,7 +18,8 @@ from aims.authorization import cards
 from aims.authorization.models import ApprovalRequest
 from aims.kit.visible import escape
 from aims.people.models import Passkey, User
-from aims.people.options import Descriptor, request_options
+from aims.people.options import request_options
+from aims.people.queries import descriptors
 from approvals.models import Decision, PreparedContext
 from approvals.queries import Standing, state_at
 
@@ -173,5 +174,5 @@ def why_of(card: cards.Card) -> dict[str, Any]:
 
 def options_for(prepared: PreparedContext, passkeys: Sequence[Passkey]) -> str:
     """Return the options of ``navigator.credentials.get`` as JSON."""
-    allow = [Descriptor(bytes(key.credential_id), tuple(key.transports)) for key in passkeys]
+    allow = descriptors(passkeys)
     return json.dumps(request_options(challenge=bytes(prepared.challenge), rp_id=settings.RP_ID, allow=allow))

@@ -22,7 +22,7 @@ from aims.authorization.queries import decided_today, inbox_of, request_for
 from aims.kit import clock
 from aims.kit.errors import AimsError
 from aims.kit.ids import unb64url
-from aims.people.access import signed_in
+from aims.people.access import person_of, signed_in
 from approvals import queries, services, sheet
 from approvals.context import challenge_of
 from approvals.models import PreparedContext
@@ -46,7 +46,7 @@ class _Shown:
 def inbox(request: HttpRequest) -> HttpResponse:
     """The list; beside it, on a wide page, the card of the most urgent request."""
     now = clock.now()
-    first = next(iter(inbox_of(request.user)), None)
+    first = next(iter(inbox_of(person_of(request))), None)
     return _page(request, first, view="list", now=now)
 
 
@@ -81,7 +81,7 @@ def approve(request: HttpRequest, ref: str) -> HttpResponse:
     asked = _readable(request, ref)
     try:
         services.approve(
-            asked, person=request.user, session_key=_session_key(request), response=request.body, now=clock.now()
+            asked, person=person_of(request), session_key=_session_key(request), response=request.body, now=clock.now()
         )
     except AimsError as refusal:
         return JsonResponse({"code": refusal.code, "text": str(refusal.public)}, status=refusal.status)
@@ -97,7 +97,7 @@ def deny(request: HttpRequest, ref: str) -> HttpResponse:
     try:
         services.deny(
             asked,
-            person=request.user,
+            person=person_of(request),
             session_key=_session_key(request),
             response=request.body if is_signed else None,
             now=clock.now(),
@@ -113,7 +113,7 @@ def deny(request: HttpRequest, ref: str) -> HttpResponse:
 @signed_in
 def receipt(request: HttpRequest, ref: str) -> HttpResponse:
     """The receipt, readable, with the way to check it without us."""
-    found = queries.receipt_for(request.user, ref)
+    found = queries.receipt_for(person_of(request), ref)
     if found is None:
         raise Http404
     claims = decode(_payload(found.jws))
@@ -132,7 +132,7 @@ def receipt(request: HttpRequest, ref: str) -> HttpResponse:
 @signed_in
 def receipt_file(request: HttpRequest, ref: str) -> HttpResponse:
     """The receipt's exact bytes as a file."""
-    found = queries.receipt_for(request.user, ref)
+    found = queries.receipt_for(person_of(request), ref)
     if found is None:
         raise Http404
     headers = {"Content-Disposition": f'attachment; filename="{found.ref}.jwt"', "Cache-Control": "no-store"}
@@ -143,7 +143,7 @@ def receipt_file(request: HttpRequest, ref: str) -> HttpResponse:
 
 
 def _readable(request: HttpRequest, ref: str) -> ApprovalRequest:
-    asked = request_for(request.user, ref)
+    asked = request_for(person_of(request), ref)
     if asked is None:
         raise Http404
     return asked
@@ -164,12 +164,12 @@ def _page(request: HttpRequest, asked: ApprovalRequest | None, *, view: str, now
 
 
 def _list_values(request: HttpRequest, at: str, now: datetime) -> dict[str, Any]:
-    waiting = inbox_of(request.user)
-    over = decided_today(request.user)
+    waiting = inbox_of(person_of(request))
+    over = decided_today(person_of(request))
     refs = [asked.ref for asked in waiting]
     return {
-        "waiting": [sheet.line_of(asked, person=request.user, now=now) for asked in waiting],
-        "over": [sheet.line_of(asked, person=request.user, now=now) for asked in over],
+        "waiting": [sheet.line_of(asked, person=person_of(request), now=now) for asked in waiting],
+        "over": [sheet.line_of(asked, person=person_of(request), now=now) for asked in over],
         "at": at,
         "place": refs.index(at) + 1 if at in refs else 0,
     }
@@ -177,10 +177,10 @@ def _list_values(request: HttpRequest, at: str, now: datetime) -> dict[str, Any]
 
 def _shown(request: HttpRequest, asked: ApprovalRequest, now: datetime) -> _Shown:
     card = cards.card(bytes(asked.statement))
-    standing = queries.standing_of(asked, request.user, now=now)
+    standing = queries.standing_of(asked, person_of(request), now=now)
     if not standing.may_decide:
         return _Shown(asked, card, standing, None, None)
-    mine = {"person": request.user, "session_key": _session_key(request), "card": card, "locale": sheet.LOCALE}
+    mine = {"person": person_of(request), "session_key": _session_key(request), "card": card, "locale": sheet.LOCALE}
     yes = services.prepare(asked, decision="approve", now=now, **mine) if standing.passkeys else None
     no = services.prepare(asked, decision="deny", now=now, **mine) if standing.passkeys else None
     return _Shown(asked, card, standing, yes, no)
@@ -194,8 +194,8 @@ def _card_values(request: HttpRequest, shown: _Shown) -> dict[str, Any]:
         "facts": sheet.facts_of(shown.card),
         "why": sheet.why_of(shown.card),
         "standing": standing,
-        "outcome": sheet.outcome_of(asked, standing, request.user),
-        "is_mine": asked.subject_id == request.user.pk,
+        "outcome": sheet.outcome_of(asked, standing, person_of(request)),
+        "is_mine": asked.subject_id == person_of(request).pk,
         "statement": bytes(asked.statement).decode(),
         "yes": shown.yes,
         "context": bytes(shown.yes.context).decode() if shown.yes else "",

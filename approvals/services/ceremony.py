@@ -13,8 +13,8 @@ from aims.authorization.request_errors import AlreadyDecided, NotYours, RequestO
 from aims.authorization.states import OPEN, RequestState
 from aims.kit.ids import tagged_hash
 from aims.people.models import Passkey, User
-from aims.people.queries import passkeys_for_approval
-from aims.people.webauthn import Assertion, StoredKey, WebAuthnRefused, claimed, verify_assertion
+from aims.people.queries import passkeys_for_approval, stored_keys
+from aims.people.webauthn import Assertion, WebAuthnRefused, claimed, verify_assertion
 from approvals import context, errors
 from approvals.models import Decision, PreparedContext
 
@@ -48,7 +48,7 @@ def verified(
             challenge=bytes(prepared.challenge),
             rp_id=settings.RP_ID,
             origins=settings.RP_ORIGINS,
-            keys={bytes(key.credential_id): _stored(key) for key in passkeys},
+            keys=stored_keys(passkeys),
             user_handle=person.ref.encode(),
         )
     except WebAuthnRefused as refusal:
@@ -97,12 +97,3 @@ def _why_not(person: User, credential_id: bytes, now: datetime) -> errors.Decisi
     if passkey.usable_from_at > now:
         return errors.PasskeyCoolingDown(passkey.usable_from_at)
     return errors.PasskeyTooNew()
-
-
-def _stored(passkey: Passkey) -> StoredKey:
-    return StoredKey(
-        credential_id=bytes(passkey.credential_id),
-        public_key=bytes(passkey.public_key),
-        sign_count=passkey.sign_count,
-        is_backup_eligible=passkey.is_backup_eligible,
-    )
