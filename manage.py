@@ -6,7 +6,10 @@ from __future__ import annotations
 import os
 import sys
 
+from aims import bootstrap
+
 if __name__ == "__main__":
+    bootstrap.ensure(sys.argv)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aims.settings")
     from django.core.management import execute_from_command_line
 

@@ -1,0 +1,29 @@
+"""Jobs: a few sweeps that look for due rows. What is due stands in our tables; a lost broker loses time only."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aims.settings")
+
+app = Celery("aims")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+DELIVER_PINGS = "authorization.deliver_pings"
+
+SWEEPS = {
+    "authorization.expire_requests": timedelta(seconds=5),
+    DELIVER_PINGS: timedelta(seconds=5),
+    "credentials.rotate_keys": timedelta(minutes=1),
+    "authentication.drop_spent": timedelta(minutes=1),
+    "people.drop_spent": timedelta(minutes=10),
+}
+# A sweep that waited behind a stopped worker is not owed: the next one finds the same rows.
+app.conf.beat_schedule = {
+    name: {"task": name, "schedule": every, "options": {"expires": max(every.total_seconds() * 2, 10)}}
+    for name, every in SWEEPS.items()
+}

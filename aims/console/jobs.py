@@ -1,0 +1,80 @@
+"""The parts of a deployment that are not the web: worker, beat, sequencer; each until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from celery.beat import Service
+
+from aims.kit.nudge import Topic, listen, nudge
+from audit.sequencer import Sequencer
+
+log = logging.getLogger(__name__)
+
+STOP_WITHIN_S = 10
+
+
+def sequence(stop: threading.Event) -> None:
+    """Number the log's entries and tell the pages of the log."""
+    Sequencer(lambda size: nudge(Topic.LOG)).run(stop)
+
+
+def wake_deliveries(app: Any, task_name: str) -> None:
+    """Send the delivery sweep at once when a notification becomes due. A failing broker costs only the next tick."""
+
+    def on_nudge(topic: Topic, refs: tuple[str, ...]) -> None:
+        if topic == Topic.PING:
+            threading.Thread(target=_send, args=(app, task_name), daemon=True).start()
+
+    listen(on_nudge)
+
+
+def _send(app: Any, task_name: str) -> None:
+    app.send_task(task_name, expires=30, retry=False)
+
+
+class Embedded:
+    """Worker, beat and sequencer as threads of the serving process, over a broker in memory."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._stop = threading.Event()
+        self._worker: Any = None
+        self._ticker: Any = None
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start the three threads."""
+        self._worker = self._app.WorkController(
+            app=self._app, pool="threads", concurrency=2, loglevel="WARNING", quiet=True,
+            without_gossip=True, without_mingle=True, without_heartbeat=True,
+        )  # fmt: skip
+        self._ticker = _service(self._app)
+        for name, work in (("worker", self._work), ("beat", self._tick), ("sequencer", self._sequence)):
+            thread = threading.Thread(target=work, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Stop the threads and wait for them; what is due stands in the tables."""
+        self._stop.set()
+        self._ticker.stop(wait=False)
+        self._worker.stop()
+        for thread in self._threads:
+            thread.join(STOP_WITHIN_S)
+
+    def _work(self) -> None:
+        self._worker.start()
+
+    def _tick(self) -> None:
+        self._ticker.start(embedded_process=False)
+
+    def _sequence(self) -> None:
+        sequence(self._stop)
+
+
+def _service(app: Any) -> Any:
+    """Return a beat whose due times live in memory only: our tables say what is due."""
+    return Service(app, max_interval=1, scheduler_cls="celery.beat:Scheduler")

@@ -1,0 +1,36 @@
+"""``manage.py serve``: the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from aims import startup
+from aims.management import serving
+
+
+class Command(BaseCommand):
+    help = "Serve. One process does everything unless AIMS_REDIS_URL is set; then worker, beat and sequencer are apart."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--only", choices=["machine", "pages"], help="scaled: machine is WSGI, pages are ASGI")
+        parser.add_argument("--workers", type=int, default=1, help="processes, with --only machine")
+
+    def handle(self, *args: Any, host: str, port: int, only: str | None, workers: int, **options: Any) -> None:
+        startup.refuse_unsafe(needs_log_key=not settings.IS_SCALED)
+        startup.refuse_foreign_passkeys()
+        if (only or workers > 1) and not settings.IS_SCALED:
+            raise CommandError("--only and --workers need AIMS_REDIS_URL: without it exactly one process may run.")
+        if workers > 1 and only != "machine":
+            raise CommandError("--workers goes with --only machine; for more pages, start another process.")
+        if only == "machine":
+            serving.serve_machine(host, port, workers)
+        elif settings.IS_SCALED:
+            serving.stop_on_sigterm()
+            serving.serve_pages(host, port)
+        else:
+            serving.serve_embedded(host, port)

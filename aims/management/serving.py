@@ -1,0 +1,80 @@
+"""How the server runs: one process with everything in it, or one of the processes of a scaled deployment."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+
+from aims.celery import DELIVER_PINGS, app
+from aims.console import live
+from aims.console.jobs import Embedded, wake_deliveries
+
+GRACE_S = 5
+
+
+def stop_on_sigterm() -> None:
+    """Make SIGTERM unwind like Ctrl-C: uvicorn raises it again after its own shutdown, and no ``finally`` would run."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def serve_embedded(host: str, port: int, *, on_ready: Any = None) -> None:
+    """Serve, work, tick and sequence in this one process until SIGTERM or Ctrl-C."""
+    stop_on_sigterm()
+    wake_deliveries(app, DELIVER_PINGS)
+    jobs = Embedded(app)
+    jobs.start()
+    try:
+        serve_pages(host, port, on_ready=on_ready)
+    finally:
+        jobs.stop()
+
+
+def serve_pages(host: str, port: int, *, on_ready: Any = None) -> None:
+    """Serve everything over ASGI in this process."""
+    config = uvicorn.Config(
+        "aims.asgi:application", host=host, port=port, log_level="warning", access_log=False,
+        proxy_headers=False, server_header=False, timeout_graceful_shutdown=GRACE_S, lifespan="off", ws_max_size=4096,
+    )  # fmt: skip
+    try:
+        asyncio.run(_serve(uvicorn.Server(config), on_ready))
+    except KeyboardInterrupt:
+        print("Stopping.", file=sys.stderr)
+
+
+async def _serve(server: uvicorn.Server, on_ready: Any) -> None:
+    live.serve_on(asyncio.get_running_loop())
+    others = asyncio.create_task(live.listen_for_others()) if settings.IS_SCALED else None
+    ready = asyncio.create_task(_tell(server, on_ready)) if on_ready else None
+    try:
+        await server.serve()
+    finally:
+        for task in (others, ready):
+            if task:
+                task.cancel()
+
+
+async def _tell(server: uvicorn.Server, on_ready: Any) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+    await asyncio.to_thread(on_ready)
+
+
+def serve_machine(host: str, port: int, workers: int) -> None:
+    """Serve the machine endpoints over WSGI: two to six times the requests of ASGI (measured)."""
+    from granian import Granian
+    from granian.constants import Interfaces
+
+    Granian(
+        "aims.wsgi:application", address=host, port=port, interface=Interfaces.WSGI, workers=workers,
+        blocking_threads=8, log_access=False, respawn_failed_workers=True,
+    ).serve()  # fmt: skip
