@@ -95,7 +95,11 @@ def related_person(agent: Agent, person_pk: int, *, at: datetime) -> User | None
 
     One query whatever the answer, so that unknown and unrelated people cost the same (design: no user oracle).
     """
-    given = Q(given_grants__agent=agent, given_grants__revoked_at=None, given_grants__until_at__gt=at)
+    given = Q(
+        given_grants__agent=agent,
+        given_grants__revoked_at=None,
+        given_grants__until_at__gt=at,
+    )
     member = Q(memberships__group__related_agents=agent, memberships__since_at__lte=at) & (
         Q(memberships__until_at=None) | Q(memberships__until_at__gt=at)
     )
@@ -117,7 +121,11 @@ def grants_covering(
     """
     identifier = resource if isinstance(resource, str) else resource.identifier
     found = DelegationGrant.objects.filter(
-        agent=agent, resource__identifier=identifier, revoked_at=None, given_at__lte=now, until_at__gt=now
+        agent=agent,
+        resource__identifier=identifier,
+        revoked_at=None,
+        given_at__lte=now,
+        until_at__gt=now,
     )
     if person is not None:
         found = found.filter(Q(from_person=person) | Q(from_person=None))

@@ -75,3 +75,91 @@ class TooManyOpen(AimsError):
     public = _("Too many requests wait for a decision. Try again later.")
     status = 429
     retry_after_s = 60
+
+
+class InvalidRequest(AimsError):
+    """A parameter is missing, malformed or out of place. Spec: CIBA Core 1.0 §13."""
+
+    code = "invalid_request"
+    public = _("A parameter is missing or malformed.")
+
+
+class InvalidScope(AimsError):
+    """Spec: CIBA Core 1.0 §13."""
+
+    code = "invalid_scope"
+    public = _("The scope is unknown or malformed.")
+
+
+class InvalidTarget(AimsError):
+    """Spec: RFC 8707 §2."""
+
+    code = "invalid_target"
+    public = _("The resource is missing or not registered here.")
+
+
+class InvalidAuthorizationDetails(AimsError):
+    """Spec: RFC 9396 §5."""
+
+    code = "invalid_authorization_details"
+    public = _("The authorization_details are not acceptable.")
+
+
+class InvalidBindingMessage(AimsError):
+    """Spec: CIBA Core 1.0 §13."""
+
+    code = "invalid_binding_message"
+    public = _("The binding_message is not acceptable.")
+
+
+class UnknownUserId(AimsError):
+    """No person, or none this agent may name: the same answer. Spec: CIBA Core 1.0 §13."""
+
+    code = "unknown_user_id"
+    public = _("The hint leads to nobody whom this agent may ask.")
+
+
+class UnauthorizedClient(AimsError):
+    """Spec: CIBA Core 1.0 §13; RFC 6749 §5.2."""
+
+    code = "unauthorized_client"
+    public = _("This client may not use this grant type.")
+
+
+class AuthorizationPending(AimsError):
+    """Spec: CIBA Core 1.0 §11. retry_after_s: the interval."""
+
+    code = "authorization_pending"
+    public = _("Nobody has decided yet.")
+
+    def __init__(self, *, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__()
+
+
+class SlowDown(AuthorizationPending):
+    """Polled too early: the interval has grown by 5 seconds, for good. Spec: CIBA Core 1.0 §11."""
+
+    code = "slow_down"
+    public = _("Too early. Wait 5 seconds longer between polls from now on.")
+
+
+class ExpiredToken(AimsError):
+    """Spec: CIBA Core 1.0 §11."""
+
+    code = "expired_token"
+    public = _("The request has expired. Start again.")
+
+
+class AccessDenied(AimsError):
+    """Denied, withdrawn, overtaken, or the policy of now says no. Spec: CIBA Core 1.0 §11."""
+
+    code = "access_denied"
+    public = _("The request was not approved.")
+
+
+class InvalidGrant(AimsError):
+    """The id is unknown, another client's, or used. Spec: CIBA Core 1.0 §11."""
+
+    code = "invalid_grant"
+    public = _("The auth_req_id is unknown, not yours, or used.")

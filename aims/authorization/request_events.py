@@ -57,7 +57,12 @@ class RequestDenied(Event, type="authorization.request.denied", title="Said no",
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestCancelled(Event, type="authorization.request.cancelled", title="Request withdrawn", tone="info"):
+class RequestCancelled(
+    Event,
+    type="authorization.request.cancelled",
+    title="Request withdrawn",
+    tone="info",
+):
     """reason: why (``client``, ``agent_suspended``, ``agent_retired``, ``stopped``)."""
 
     request: str
@@ -67,7 +72,12 @@ class RequestCancelled(Event, type="authorization.request.cancelled", title="Req
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestExpired(Event, type="authorization.request.expired", title="Nobody answered in time", tone="info"):
+class RequestExpired(
+    Event,
+    type="authorization.request.expired",
+    title="Nobody answered in time",
+    tone="info",
+):
     """was: the state it expired in; ``approved`` where a yes was not used in time."""
 
     request: str
@@ -77,7 +87,12 @@ class RequestExpired(Event, type="authorization.request.expired", title="Nobody 
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestSuperseded(Event, type="authorization.request.superseded", title="Overtaken by policy", tone="info"):
+class RequestSuperseded(
+    Event,
+    type="authorization.request.superseded",
+    title="Overtaken by policy",
+    tone="info",
+):
     """The policy of now asks for more than the statement did."""
 
     request: str
@@ -88,7 +103,12 @@ class RequestSuperseded(Event, type="authorization.request.superseded", title="O
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestRedeemed(Event, type="authorization.request.redeemed", title="Approval became a token", tone="yes"):
+class RequestRedeemed(
+    Event,
+    type="authorization.request.redeemed",
+    title="Approval became a token",
+    tone="yes",
+):
     """jti: of the access token. polls: pending answers before."""
 
     request: str
@@ -99,7 +119,12 @@ class RequestRedeemed(Event, type="authorization.request.redeemed", title="Appro
 
 
 @dataclass(frozen=True, kw_only=True)
-class RedemptionRefused(Event, type="authorization.redemption.refused", title="Token for approval refused", tone="no"):
+class RedemptionRefused(
+    Event,
+    type="authorization.redemption.refused",
+    title="Token for approval refused",
+    tone="no",
+):
     """code: the error that the agent got; request: empty where the id led to none of its requests."""
 
     request: str
@@ -113,7 +138,12 @@ class PingDelivered(Event, type="authorization.ping.delivered", title="Agent not
 
 
 @dataclass(frozen=True, kw_only=True)
-class PingGivenUp(Event, type="authorization.ping.given-up", title="Agent could not be notified", tone="no"):
+class PingGivenUp(
+    Event,
+    type="authorization.ping.given_up",
+    title="Agent could not be notified",
+    tone="no",
+):
     """outcome: the status, or why the address was not called."""
 
     request: str
@@ -122,7 +152,12 @@ class PingGivenUp(Event, type="authorization.ping.given-up", title="Agent could 
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrantGiven(Event, type="authorization.grant.given", title="Let an agent do something", tone="yes"):
+class GrantGiven(
+    Event,
+    type="authorization.grant.given",
+    title="Let an agent do something",
+    tone="yes",
+):
     """until: NumericDate. from_person: ref, or None for a grant of the organisation."""
 
     grant: str

@@ -94,7 +94,10 @@ def parse(raw: bytes) -> Statement:
         raise StatementRefused(str(error)) from error
     if not is_canonical:
         raise StatementRefused("the bytes are not in canonical form")
-    if not isinstance(members, dict) or (members.pop("typ", None), members.pop("v", None)) != (TYP, VERSION):
+    if not isinstance(members, dict) or (
+        members.pop("typ", None),
+        members.pop("v", None),
+    ) != (TYP, VERSION):
         raise StatementRefused("not a statement of this version")
     try:
         return _statement(members)

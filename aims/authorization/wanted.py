@@ -48,7 +48,10 @@ class Wanted:
 def read_details(text: str) -> tuple[dict[str, Any], ...]:
     """Return the ``authorization_details`` of a form parameter. Raises WantedRefused."""
     if len(text.encode()) > DETAILS_MAX_BYTES:
-        raise WantedRefused("invalid_authorization_details", f"At most {DETAILS_MAX_BYTES} bytes of details.")
+        raise WantedRefused(
+            "invalid_authorization_details",
+            f"At most {DETAILS_MAX_BYTES} bytes of details.",
+        )
     try:
         return checked_details(decode(text.encode()))
     except CanonicalError as error:
@@ -58,24 +61,40 @@ def read_details(text: str) -> tuple[dict[str, Any], ...]:
 def checked_details(details: Any) -> tuple[dict[str, Any], ...]:
     """Return the objects of a decoded ``authorization_details`` value, each of its type's shape."""
     if not isinstance(details, list) or not all(isinstance(detail, dict) for detail in details):
-        raise WantedRefused("invalid_authorization_details", "authorization_details must be a list of objects.")
+        raise WantedRefused(
+            "invalid_authorization_details",
+            "authorization_details must be a list of objects.",
+        )
     if not 1 <= len(details) <= DETAILS_MAX_COUNT:
-        raise WantedRefused("invalid_authorization_details", f"1 to {DETAILS_MAX_COUNT} details are possible.")
+        raise WantedRefused(
+            "invalid_authorization_details",
+            f"1 to {DETAILS_MAX_COUNT} details are possible.",
+        )
     if len(encode(details)) > DETAILS_MAX_BYTES:
-        raise WantedRefused("invalid_authorization_details", f"At most {DETAILS_MAX_BYTES} bytes of details.")
+        raise WantedRefused(
+            "invalid_authorization_details",
+            f"At most {DETAILS_MAX_BYTES} bytes of details.",
+        )
     for detail in details:
         _check(detail)
     return tuple(details)
 
 
 def wanted(
-    details: Sequence[Mapping[str, Any]], *, scope: Sequence[str], resource: str, actions: Sequence[Action]
+    details: Sequence[Mapping[str, Any]],
+    *,
+    scope: Sequence[str],
+    resource: str,
+    actions: Sequence[Action],
 ) -> tuple[Wanted, ...]:
     """Return every action that the details and the scope ask for at a resource. Raises WantedRefused."""
     asked = [item for detail in details for item in _of_detail(detail, resource=resource, actions=actions)]
     asked += [_of_scope(name, actions) for name in scope if name != OPENID]
     if not asked:
-        raise WantedRefused("invalid_authorization_details", "Say in authorization_details what you want to do.")
+        raise WantedRefused(
+            "invalid_authorization_details",
+            "Say in authorization_details what you want to do.",
+        )
     return tuple(asked)
 
 
@@ -94,12 +113,19 @@ def _check(detail: Mapping[str, Any]) -> None:
 def _of_detail(detail: Mapping[str, Any], *, resource: str, actions: Sequence[Action]) -> Iterator[Wanted]:
     detail_type = detail["type"]
     if detail.get("locations", [resource]) != [resource]:
-        raise WantedRefused("invalid_authorization_details", "locations must name the resource, and only it.")
+        raise WantedRefused(
+            "invalid_authorization_details",
+            "locations must name the resource, and only it.",
+        )
     known = [action for action in actions if action.detail_type == detail_type]
     if not known:  # RFC 9396 §5: an unknown type is refused
         raise WantedRefused("invalid_authorization_details", "The resource has no action for this type.")
     for action in _named(detail, known):
-        yield Wanted(action, detail, harder(action.reversibility) if not cards.is_typed(detail_type) else action.reversibility)
+        yield Wanted(
+            action,
+            detail,
+            harder(action.reversibility) if not cards.is_typed(detail_type) else action.reversibility,
+        )
 
 
 def _named(detail: Mapping[str, Any], known: Sequence[Action]) -> Sequence[Action]:
@@ -109,7 +135,10 @@ def _named(detail: Mapping[str, Any], known: Sequence[Action]) -> Sequence[Actio
     by_name = {action.name: action for action in known}
     is_list = isinstance(names, list) and names and all(isinstance(name, str) and name in by_name for name in names)
     if not is_list or len(set(names)) != len(names):
-        raise WantedRefused("invalid_authorization_details", "actions must name actions of this type, each once.")
+        raise WantedRefused(
+            "invalid_authorization_details",
+            "actions must name actions of this type, each once.",
+        )
     return [by_name[name] for name in names]
 
 
@@ -118,7 +147,10 @@ def _of_scope(name: str, actions: Sequence[Action]) -> Wanted:
     for action in actions:
         if action.name == name and action.reversibility == HARDNESS[0]:
             return Wanted(action, None, action.reversibility)
-    raise WantedRefused("invalid_scope", "The scope may name openid and read-only actions of the resource.")
+    raise WantedRefused(
+        "invalid_scope",
+        "The scope may name openid and read-only actions of the resource.",
+    )
 
 
 def harder(reversibility: str) -> str:

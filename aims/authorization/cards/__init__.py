@@ -96,17 +96,31 @@ def card(raw: bytes) -> Card:
 def rendering_hash(shown: Card, *, locale: str) -> str:
     """Return the hash of what was shown, in which language: over canonical JSON of the pairs, not over HTML."""
     return tagged_hash(
-        encode({"typ": "agent-approval-rendering", "v": 1, "locale": locale, "pairs": shown.pairs()})
+        encode(
+            {
+                "typ": "agent-approval-rendering",
+                "v": 1,
+                "locale": locale,
+                "pairs": shown.pairs(),
+            }
+        )
     )
 
 
 def _hash(templates: Sequence[Template]) -> str:
-    definitions = [asdict(template) | {"fields": [_field(field) for field in template.fields]} for template in templates]
+    definitions = [
+        asdict(template) | {"fields": [_field(field) for field in template.fields]} for template in templates
+    ]
     return tagged_hash(encode({"typ": "agent-approval-template", "v": 1, "templates": definitions}))
 
 
 def _field(field: shape.Field) -> dict[str, Any]:
-    return {"label": field.label, "path": list(field.path), "kind": field.kind, "is_required": field.is_required}
+    return {
+        "label": field.label,
+        "path": list(field.path),
+        "kind": field.kind,
+        "is_required": field.is_required,
+    }
 
 
 def _fill(template: Template, detail: Mapping[str, Any], statement: Statement) -> str:
@@ -132,7 +146,12 @@ def _rows(statement: Statement) -> Iterator[Row]:
         yield from (Row(prefix + row.label, row.value, row.sub, row.kind) for row in _detail_rows(detail))
     yield Row("At", statement.facts["resource"]["name"], statement.resource, "resource")
     for action in statement.facts["actions"]:
-        yield Row("Action", action["title"], f"{action['name']} · {action['reversibility']}", "action")
+        yield Row(
+            "Action",
+            action["title"],
+            f"{action['name']} · {action['reversibility']}",
+            "action",
+        )
     yield Row("Agent", statement.facts["agent"]["name"], statement.client_id, "agent")
     yield Row("On behalf of", statement.facts["subject"]["name"], statement.sub, "person")
     yield Row("Scope", statement.scope, kind="mono")
@@ -146,10 +165,17 @@ def _snapshot_rows(statement: Statement) -> Iterator[Row]:
     yield Row("Agent's purpose", facts["agent"]["purpose"])
     yield Row("Posture", facts["posture"]["state"], kind="posture")
     history = facts["history"]
-    yield Row("So far", f"{history['approved']} approved, {history['denied']} denied, {history['days']} days")
+    yield Row(
+        "So far",
+        f"{history['approved']} approved, {history['denied']} denied, {history['days']} days",
+    )
     if facts["mission"]:
         yield Row("Mission", facts["mission"])
-    yield Row("Can be used", f"{statement.max_uses} time, within {statement.use_within_s} seconds", kind="seal")
+    yield Row(
+        "Can be used",
+        f"{statement.max_uses} time, within {statement.use_within_s} seconds",
+        kind="seal",
+    )
 
 
 def _detail_rows(detail: Mapping[str, Any]) -> Iterator[Row]:

@@ -75,9 +75,20 @@ DELETION = Template(
 )
 # Neither knows a shape: every member is a raw row.
 RAW = Template(
-    id="raw", version=1, type="", tag="Raw view", headline="Allow “{type}” at {resource}", is_typed=False
+    id="raw",
+    version=1,
+    type="",
+    tag="Raw view",
+    headline="Allow “{type}” at {resource}",
+    is_typed=False,
 )
-SCOPE = Template(id="scope", version=1, type="", tag="Reading", headline="Allow {actions} at {resource}")
+SCOPE = Template(
+    id="scope",
+    version=1,
+    type="",
+    tag="Reading",
+    headline="Allow {actions} at {resource}",
+)
 
 TYPED = {template.type: template for template in (PAYMENT, MESSAGE, REPOSITORY, DELETION)}
 

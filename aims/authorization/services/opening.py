@@ -17,7 +17,15 @@ from aims.authorization.models import ApprovalRequest
 from aims.authorization.request_errors import AskDenied, TooManyOpen
 from aims.authorization.request_events import RequestOpened
 from aims.authorization.services import policy
-from aims.authorization.statement import MAX_USES, PolicyRef, Quorum, Statement, build, parse, request_hash
+from aims.authorization.statement import (
+    MAX_USES,
+    PolicyRef,
+    Quorum,
+    Statement,
+    build,
+    parse,
+    request_hash,
+)
 from aims.authorization.states import OPEN
 from aims.authorization.wanted import Wanted, hardest
 from aims.identifier.models import Agent, AgentState, Resource
@@ -100,7 +108,12 @@ def _guard_limits(agent: Agent, people: Sequence[User], *, now: datetime) -> Non
 
 
 def _store(
-    command: OpenRequest, agent: Agent, items: Sequence[PolicyFacts], asking: Asking, *, now: datetime
+    command: OpenRequest,
+    agent: Agent,
+    items: Sequence[PolicyFacts],
+    asking: Asking,
+    *,
+    now: datetime,
 ) -> ApprovalRequest:
     statement = _statement(command, agent, asking, now=now)
     raw = build(statement)
@@ -141,7 +154,12 @@ def _statement(command: OpenRequest, agent: Agent, asking: Asking, *, now: datet
         agent_says=command.agent_says,
         facts=_snapshots(command, agent, now=now),
         reversibility=hardest(command.wanted),
-        policy=PolicyRef(id="default", version=asking.version, hash=asking.hash, determined_by=asking.policies),
+        policy=PolicyRef(
+            id="default",
+            version=asking.version,
+            hash=asking.hash,
+            determined_by=asking.policies,
+        ),
         quorum=Quorum(
             required=asking.quorum,
             groups=tuple(sorted({name for names in asking.approvers for name in names})),
@@ -161,15 +179,28 @@ def _snapshots(command: OpenRequest, agent: Agent, *, now: datetime) -> dict[str
     actions = dict.fromkeys((replace(item, detail=None) for item in command.wanted))
     return {
         "at": int(now.timestamp()),
-        "agent": {"name": agent.name, "purpose": agent.purpose, "owner": agent.owner.ref, "contact": agent.contact},
+        "agent": {
+            "name": agent.name,
+            "purpose": agent.purpose,
+            "owner": agent.owner.ref,
+            "contact": agent.contact,
+        },
         "subject": {"name": command.subject.name},
         "resource": {"name": command.resource.name},
         "actions": [
-            {"name": item.action.name, "title": item.action.title, "reversibility": item.reversibility}
+            {
+                "name": item.action.name,
+                "title": item.action.title,
+                "reversibility": item.reversibility,
+            }
             for item in actions
         ],
         "posture": {"state": policy.POSTURE_UNKNOWN},
-        "history": {"approved": history.approved, "denied": history.denied, "days": history.days},
+        "history": {
+            "approved": history.approved,
+            "denied": history.denied,
+            "days": history.days,
+        },
         "mission": _mission(command, agent, now=now),
         "budget": None,
     }
@@ -209,7 +240,7 @@ def _record(request: ApprovalRequest, asking: Asking, people: Sequence[User]) ->
         agent=request.agent.identifier,
         subject=request.subject.ref,
         resource=request.resource,
-        action=" ".join(dict.fromkeys(kept["action"] for kept in request.facts)),
+        action=",".join(dict.fromkeys(kept["action"] for kept in request.facts)),
         decision="ask",
         txn=request.txn,
         posture=policy.POSTURE_UNKNOWN,

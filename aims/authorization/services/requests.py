@@ -14,7 +14,13 @@ from django.db import transaction
 
 from aims.authorization import queries
 from aims.authorization.models import ApprovalRequest, BackchannelRequest
-from aims.authorization.request_errors import AgentNotActive, AlreadyDecided, NotYours, PolicyChanged, RequestOver
+from aims.authorization.request_errors import (
+    AgentNotActive,
+    AlreadyDecided,
+    NotYours,
+    PolicyChanged,
+    RequestOver,
+)
 from aims.authorization.request_events import (
     RequestApproved,
     RequestCancelled,
@@ -66,10 +72,10 @@ def approve(request: ApprovalRequest, *, evidence: Evidence, receipt: ReceiptRef
     """
     assert request.required == 1, "quorum is not built; opening and apply refuse it"
     with transaction.atomic():
-        locked = _locked(request)
+        row = locked(request)
         person = User.objects.get(ref=evidence.person_ref)
-        _guard_decision(locked, person, now=now)
-        _guard_policy(locked, person, now=now)
+        _guard_decision(row, person, now=now)
+        _guard_policy(row, person, now=now)
         move(
             request,
             to=RequestState.APPROVED,
@@ -79,18 +85,18 @@ def approve(request: ApprovalRequest, *, evidence: Evidence, receipt: ReceiptRef
             receipt_ref=receipt.ref,
             receipt_hash=receipt.hash,
             decided_by=[evidence.person_ref],
-            subject_signed=_subject_signed(locked, evidence),
+            subject_signed=_subject_signed(row, evidence),
         )
-        _close_door(locked, now=now)
+        _close_door(row, now=now)
         event = RequestApproved(
-            request=locked.ref,
-            request_hash=locked.request_hash,
+            request=row.ref,
+            request_hash=row.request_hash,
             receipt=receipt.ref,
             receipt_hash=receipt.hash,
             approved_until=int(evidence.approved_until_at.timestamp()),
             acr=evidence.acr,
         )
-        return record(event, by=evidence.person_ref, facts=facts_of(locked, decision="approve"))
+        return record(event, by=evidence.person_ref, facts=facts_of(row, decision="approve"))
 
 
 def deny(request: ApprovalRequest, *, person: User, is_signed: bool, now: datetime) -> str:
@@ -99,14 +105,24 @@ def deny(request: ApprovalRequest, *, person: User, is_signed: bool, now: dateti
     Raises AlreadyDecided, RequestOver, NotYours. A no needs no active agent: it must always be possible.
     """
     with transaction.atomic():
-        locked = _locked(request)
-        if locked.expires_at <= now:
-            raise RequestOver(detail=locked.ref)
-        if not queries.may_decide(person, locked):
-            raise NotYours(detail=locked.ref)
-        move(request, to=RequestState.DENIED, of=OPEN, decided_at=now, decided_by=[person.ref])
-        _close_door(locked, now=now)
-        return record(_denied(locked, "person", is_signed=is_signed), by=person.ref, facts=facts_of(locked, decision="deny"))
+        row = locked(request)
+        if row.expires_at <= now:
+            raise RequestOver(detail=row.ref)
+        if not queries.may_decide(person, row):
+            raise NotYours(detail=row.ref)
+        move(
+            request,
+            to=RequestState.DENIED,
+            of=OPEN,
+            decided_at=now,
+            decided_by=[person.ref],
+        )
+        _close_door(row, now=now)
+        return record(
+            _denied(row, "person", is_signed=is_signed),
+            by=person.ref,
+            facts=facts_of(row, decision="deny"),
+        )
 
 
 def reconsider(request: ApprovalRequest, *, now: datetime) -> RequestState:
@@ -115,15 +131,15 @@ def reconsider(request: ApprovalRequest, *, now: datetime) -> RequestState:
     A request about which the policy says the same as before stays as it is.
     """
     with transaction.atomic():
-        locked = _locked(request)
-        if RequestState(locked.state) not in WITHDRAWABLE:
-            return RequestState(locked.state)
-        answer = policy.consult_again(locked, now=now)
-        deciders = locked.decided_by
+        row = locked(request)
+        if RequestState(row.state) not in WITHDRAWABLE:
+            return RequestState(row.state)
+        answer = policy.consult_again(row, now=now)
+        deciders = row.decided_by
         if isinstance(answer, Deny):
-            deny_by_policy(locked, answer, now=now)
-        elif policy.is_stricter(answer, locked, deciders=deciders, now=now) or not policy.eligible(answer, locked, now=now):
-            supersede(locked, version=answer.version, policies=answer.policies, now=now)
+            deny_by_policy(row, answer, now=now)
+        elif policy.is_stricter(answer, row, deciders=deciders, now=now) or not policy.eligible(answer, row, now=now):
+            supersede(row, version=answer.version, policies=answer.policies, now=now)
     request.refresh_from_db()
     return RequestState(request.state)
 
@@ -153,13 +169,16 @@ def supersede(request: ApprovalRequest, *, version: int, policies: Iterable[str]
 def cancel(request: ApprovalRequest, *, by: str, reason: str, now: datetime) -> None:
     """Withdraw a request that was not redeemed yet. Raises AlreadyDecided."""
     with transaction.atomic():
-        locked = _locked(request)
+        row = locked(request)
         move(request, to=RequestState.CANCELLED, of=WITHDRAWABLE, decided_at=now)
-        _close_door(locked, now=now)
+        _close_door(row, now=now)
         event = RequestCancelled(
-            request=locked.ref, request_hash=locked.request_hash, reason=reason, polls=locked.polls
+            request=row.ref,
+            request_hash=row.request_hash,
+            reason=reason,
+            polls=row.polls,
         )
-        record(event, by=by, facts=facts_of(locked, decision="not_applicable"))
+        record(event, by=by, facts=facts_of(row, decision="not_applicable"))
 
 
 def cancel_by_auth_req_id(agent: Agent, auth_req_id: str, *, now: datetime) -> ApprovalRequest | None:
@@ -192,12 +211,19 @@ def expire_due(*, now: datetime) -> int:
     """Expire requests nobody answered and approvals nobody used in time; return how many."""
     due = ApprovalRequest.objects.filter(state__in=OPEN, expires_at__lte=now)
     unused = ApprovalRequest.objects.filter(state=RequestState.APPROVED, approved_until_at__lte=now)
-    found = [*due.order_by("expires_at")[:SWEEP_MAX], *unused.order_by("approved_until_at")[:SWEEP_MAX]]
+    found = [
+        *due.order_by("expires_at")[:SWEEP_MAX],
+        *unused.order_by("approved_until_at")[:SWEEP_MAX],
+    ]
     return sum(_expire(request, now=now) for request in found)
 
 
 def move(
-    request: ApprovalRequest, *, to: RequestState, of: frozenset[RequestState] | None = None, **updates: Any
+    request: ApprovalRequest,
+    *,
+    to: RequestState,
+    of: frozenset[RequestState] | None = None,
+    **updates: Any,
 ) -> None:
     """Move exactly one row to a lawful state, with these columns. Raises AlreadyDecided if no row moved.
 
@@ -210,7 +236,10 @@ def move(
     for name, value in ({"state": to} | updates).items():
         setattr(request, name, value)
     nudge(Topic.REQUEST, to=[request.ref])
-    nudge(Topic.INBOX, to=[*request.eligible.values_list("ref", flat=True), request.agent.owner.ref])
+    nudge(
+        Topic.INBOX,
+        to=[*request.eligible.values_list("ref", flat=True), request.agent.owner.ref],
+    )
 
 
 def facts_of(request: ApprovalRequest, *, decision: str, remediation: str | None = None) -> Facts:
@@ -219,7 +248,7 @@ def facts_of(request: ApprovalRequest, *, decision: str, remediation: str | None
         agent=request.agent.identifier,
         subject=request.subject.ref,
         resource=request.resource,
-        action=" ".join(dict.fromkeys(kept["action"] for kept in request.facts)),
+        action=",".join(dict.fromkeys(kept["action"] for kept in request.facts)),
         decision=decision,
         txn=request.txn,
         posture=policy.POSTURE_UNKNOWN,
@@ -227,8 +256,10 @@ def facts_of(request: ApprovalRequest, *, decision: str, remediation: str | None
     )
 
 
-def _locked(request: ApprovalRequest) -> ApprovalRequest:
-    rows = ApprovalRequest.objects.select_for_update(of=("self",))
+def locked(request: ApprovalRequest) -> ApprovalRequest:
+    """Return the request as it is now, its agent's row and its own locked: in this order, everywhere."""
+    Agent.objects.select_for_update(no_key=True).get(pk=request.agent_id)
+    rows = ApprovalRequest.objects.select_for_update(of=("self",), no_key=True)
     return rows.select_related("agent", "agent__owner", "subject").get(pk=request.pk)
 
 
@@ -237,7 +268,7 @@ def _guard_decision(request: ApprovalRequest, person: User, *, now: datetime) ->
         raise AlreadyDecided(detail=request.ref)
     if request.expires_at <= now:
         raise RequestOver(detail=request.ref)
-    # The agent's row is locked too: a suspension waits for us, or we see it.
+    # The agent's row is locked: a suspension waits for us, or we see it.
     if Agent.objects.select_for_update().get(pk=request.agent_id).state != AgentState.ACTIVE:
         raise AgentNotActive(detail=request.ref)
     if not queries.may_decide(person, request):
@@ -253,7 +284,11 @@ def _guard_policy(request: ApprovalRequest, person: User, *, now: datetime) -> N
 def _subject_signed(request: ApprovalRequest, evidence: Evidence) -> dict[str, Any] | None:
     if evidence.person_ref != request.subject.ref:
         return None
-    return {"acr": evidence.acr, "amr": list(evidence.amr), "auth_time": evidence.auth_time}
+    return {
+        "acr": evidence.acr,
+        "amr": list(evidence.amr),
+        "auth_time": evidence.auth_time,
+    }
 
 
 def _close_door(request: ApprovalRequest, *, now: datetime) -> None:
@@ -273,12 +308,23 @@ def _expire(request: ApprovalRequest, *, now: datetime) -> bool:
             return False
         if was in OPEN:  # CIBA 1.0 §10.2: no ping on expiry, so nothing is delivered any more
             BackchannelRequest.objects.filter(request=request).update(sealed_delivery=None)
-        event = RequestExpired(request=request.ref, request_hash=request.request_hash, was=was, polls=request.polls)
+        event = RequestExpired(
+            request=request.ref,
+            request_hash=request.request_hash,
+            was=was,
+            polls=request.polls,
+        )
         record(event, by="system", facts=facts_of(request, decision="not_applicable"))
     return True
 
 
-def _denied(request: ApprovalRequest, reason: str, *, is_signed: bool, policies: Iterable[str] = ()) -> Event:
+def _denied(
+    request: ApprovalRequest,
+    reason: str,
+    *,
+    is_signed: bool,
+    policies: Iterable[str] = (),
+) -> Event:
     return RequestDenied(
         request=request.ref,
         request_hash=request.request_hash,

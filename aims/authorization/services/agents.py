@@ -1,0 +1,49 @@
+"""Stopping agents: their state, their waiting requests and their tokens move together."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from aims.authorization.models import AccessToken
+from aims.authorization.services.grants import revoke_all_of
+from aims.authorization.services.requests import cancel_all_of
+from aims.identifier.models import Agent, AgentState
+from aims.identifier.services import agents as identifier
+from aims.kit.nudge import Topic, nudge
+
+
+def suspend_agent(agent: Agent, *, reason: str, by: str, now: datetime) -> None:
+    """Suspend an agent, withdraw what it waits for, end its tokens; at once and together. Raises UnlawfulMove."""
+    with transaction.atomic():
+        identifier.suspend(agent, reason=reason, by=by, now=now)
+        _end_everything(agent, by=by, reason="agent_suspended", now=now)
+
+
+def resume_agent(agent: Agent, *, reason: str, by: str, now: datetime) -> None:
+    """Let a suspended agent act again; what was withdrawn stays so. Raises UnlawfulMove."""
+    identifier.resume(agent, reason=reason, by=by, now=now)
+
+
+def retire_agent(agent: Agent, *, reason: str, by: str, now: datetime) -> None:
+    """End an agent for ever, with its requests, tokens and grants. Raises UnlawfulMove."""
+    with transaction.atomic():
+        identifier.retire(agent, reason=reason, by=by, now=now)
+        _end_everything(agent, by=by, reason="agent_retired", now=now)
+        revoke_all_of(agent, by=by, now=now)
+
+
+def stop_everything(agent: Agent, *, reason: str, by: str, now: datetime) -> None:
+    """The red button: suspend (unless it is), withdraw, end tokens, and take every grant back."""
+    with transaction.atomic():
+        if agent.state == AgentState.ACTIVE:
+            identifier.suspend(agent, reason=reason, by=by, now=now)
+        _end_everything(agent, by=by, reason="stopped", now=now)
+        revoke_all_of(agent, by=by, now=now)
+
+
+def _end_everything(agent: Agent, *, by: str, reason: str, now: datetime) -> None:
+    cancel_all_of(agent, by=by, reason=reason, now=now)
+    AccessToken.objects.filter(agent=agent, revoked_at=None, expires__gt=now).update(revoked_at=now)
+    nudge(Topic.INBOX, to=[agent.owner.ref])
