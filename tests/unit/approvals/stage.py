@@ -74,7 +74,7 @@ class Stage:
             wanted=wanted([DETAIL], scope=(), resource=self.resource.identifier, actions=[action]),
             details=(DETAIL,),
             binding_message=None,
-            agent_says="The due date is today.",
+            agent_says=changes.pop("agent_says", "The due date is today."),
             requested_expiry_s=changes.pop("requested_expiry_s", None),
         )
         with transaction.atomic():

@@ -1,0 +1,108 @@
+"""``manage.py verify``: checks the log of this deployment, or a receipt, which needs no database at all."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from approvals.verify import LogEvidence, NotVerified, Verified, verify_receipt
+
+
+class Command(BaseCommand):
+    """Exit 0 only if everything that was asked for holds; otherwise name the first thing that does not."""
+
+    help = "Check the audit log, or with --receipt one receipt, offline."
+    requires_system_checks: tuple[str, ...] = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--receipt", type=Path, metavar="F", help="a receipt (.jwt)")
+        parser.add_argument("--jwks", type=Path, metavar="F", help="the issuer's keys that you pinned")
+        parser.add_argument("--origin", action="append", metavar="URL", help="where approvals are given (default: iss)")
+        parser.add_argument("--proof", type=Path, metavar="F", help="the log proof of the decision (.tlog-proof)")
+        parser.add_argument("--vkey", type=Path, metavar="F", help="the log's verifier key that you pinned")
+        parser.add_argument(
+            "--entry", type=Path, metavar="F", help="the log entry (default: entry.json beside --proof)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["receipt"] is None:
+            self._log()
+        else:
+            self._receipt(options)
+
+    def _log(self) -> None:
+        from audit.verify import verify_log
+
+        verdict = verify_log()
+        if not verdict.is_good:
+            where = "" if verdict.index is None else f" at entry {verdict.index}"
+            raise CommandError(f"The log does not verify{where}: {verdict.bad}")
+        self.stdout.write(
+            f"The log verifies: {verdict.entries} entries, {verdict.checkpoints} checkpoints, "
+            f"{verdict.unsigned} entries not yet under a checkpoint."
+        )
+
+    def _receipt(self, options: dict[str, Any]) -> None:
+        if options["jwks"] is None:
+            raise CommandError("--receipt needs --jwks: the keys of the issuer, from a place that you trust.")
+        if (options["proof"] is None) != (options["vkey"] is None):
+            raise CommandError("--proof and --vkey go together.")
+        try:
+            verified = verify_receipt(
+                _text(options["receipt"]),
+                jwks=_jwks(options["jwks"]),
+                origins=options["origin"],
+                log=_evidence(options),
+            )
+        except NotVerified as failure:
+            raise CommandError(f"NOT verified, at step {failure.step}: {failure.why}") from failure
+        self.stdout.write("\n".join(_told(verified)))
+
+
+def _evidence(options: dict[str, Any]) -> LogEvidence | None:
+    if options["proof"] is None:
+        return None
+    entry = options["entry"] or options["proof"].with_name("entry.json")
+    return LogEvidence(_bytes(entry), _text(options["proof"]), _text(options["vkey"]))
+
+
+def _told(verified: Verified) -> list[str]:
+    log = verified.included
+    return [
+        f"Verified: receipt {verified.ref}",
+        f"  agent      {verified.request['client_id']}",
+        f"  for        {verified.request['sub']}",
+        f"  at         {verified.request['resource']}",
+        f"  signed by  {', '.join(verified.approvers)}",
+        f"  use until  {verified.approved_until} (NumericDate)",
+        f"  in the log {f'entry {log.index} of {log.size}, {log.origin}' if log else 'not shown: no proof was given'}",
+        "Not shown by any receipt: whether it was used, and what eyes saw.",
+    ]
+
+
+def _jwks(path: Path) -> dict[str, Any]:
+    try:
+        jwks = json.loads(_bytes(path))
+    except ValueError as error:
+        raise CommandError(f"{path} is not a JWKS.") from error
+    if not isinstance(jwks, dict) or not isinstance(jwks.get("keys"), list):
+        raise CommandError(f"{path} is not a JWKS.")
+    return jwks
+
+
+def _text(path: Path) -> str:
+    try:
+        return _bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} is not text.") from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path} can't be read: {error.strerror}.") from error

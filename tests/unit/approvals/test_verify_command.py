@@ -1,0 +1,68 @@
+"""``manage.py verify --receipt``: works from files alone, and says which step failed."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from aims.kit.ids import tagged_hash
+from audit.canonical import encode
+from tests.unit.approvals.evidence import Issuer, Signer, claims_of, log_with, statement_with
+
+R = statement_with()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    issuer = Issuer()
+    receipt = issuer.sign(claims_of(Signer("usr_ada").sign(R), statement=R))
+    entry = encode({"data": {"request_hash": tagged_hash(R), "receipt_hash": tagged_hash(receipt.encode())}})
+    proof, vkey = log_with(entry)
+    (tmp_path / "receipt.jwt").write_text(receipt + "\n")
+    (tmp_path / "jwks.json").write_text(json.dumps(issuer.jwks))
+    (tmp_path / "entry.json").write_bytes(entry)
+    (tmp_path / "entry.tlog-proof").write_text(proof)
+    (tmp_path / "log.vkey").write_text(vkey + "\n")
+    return tmp_path
+
+
+def verify(bundle: Path, *names: str) -> str:
+    files = {"receipt": "receipt.jwt", "jwks": "jwks.json", "proof": "entry.tlog-proof", "vkey": "log.vkey"}
+    out = StringIO()
+    call_command("verify", *[part for name in names for part in (f"--{name}", str(bundle / files[name]))], stdout=out)
+    return out.getvalue()
+
+
+def test_a_receipt_verifies_without_a_database(bundle: Path) -> None:
+    told = verify(bundle, "receipt", "jwks")
+    assert "Verified: receipt rcp_1" in told
+    assert "no proof was given" in told
+
+
+def test_a_bundle_verifies_into_the_log(bundle: Path) -> None:
+    assert "entry 0 of 2, aims.example/log/abc" in verify(bundle, "receipt", "jwks", "proof", "vkey")
+
+
+def test_a_failure_names_its_step(bundle: Path) -> None:
+    receipt = (bundle / "receipt.jwt").read_text().strip()
+    (bundle / "receipt.jwt").write_text(receipt[:-4] + ("AAAA" if receipt[-4:] != "AAAA" else "BBBB"))
+    with pytest.raises(CommandError, match="NOT verified, at step jws"):
+        verify(bundle, "receipt", "jwks")
+
+
+@pytest.mark.parametrize("names", [("receipt",), ("receipt", "jwks", "proof")])
+def test_half_a_question_is_refused(bundle: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError, match="--"):
+        verify(bundle, *names)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "\x00"])
+def test_a_file_that_is_no_jwks_is_named(bundle: Path, content: str) -> None:
+    (bundle / "jwks.json").write_text(content)
+    with pytest.raises(CommandError, match=r"jwks\.json is not a JWKS"):
+        verify(bundle, "receipt", "jwks")
