@@ -10,12 +10,10 @@ from aims.kit.errors import AimsError
 class OAuthError(AimsError):
     """An error response of a machine endpoint. Spec: RFC 6749 §5.2.
 
-    is_settled: the verb that raised it has spent the proof and written its own entry already.
     policies: those that determined a refusal by policy.
     """
 
     code = "invalid_request"
-    is_settled = False
     retry_after_s: int | None = None
 
     def __init__(self, public: str | None = None, *, detail: str = "", policies: tuple[str, ...] = ()) -> None:

@@ -19,12 +19,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from aims.authentication.client import AgentNotUsable, Client, authenticate
-from aims.authentication.errors import InvalidClient, ProofReplayed
+from aims.authentication.errors import InvalidClient, ManyMethods, ProofReplayed
 from aims.authorization.errors import InvalidRequest, MethodNotAllowed, ServerError, UnauthorizedClient
 from aims.authorization.services import tokens
 from aims.kit import clock
 from aims.kit.errors import AimsError
-from aims.kit.forms import Form, read_form, single
+from aims.kit.forms import Form, FormRefused, read_form, single
 from audit.write import count_failure
 
 log = logging.getLogger(__name__)
@@ -50,15 +50,12 @@ class Call:
     form: Form = field(default_factory=dict)
     _client: Client | None = None
     resource: str | None = None  # for the record of a refusal
+    is_settling: bool = False  # the handler runs, and spends the proof and records its refusals itself
 
     @property
     def client(self) -> Client:
         assert self._client is not None, "no check has authenticated the client"
         return self._client
-
-    @property
-    def is_authenticated(self) -> bool:
-        return self._client is not None
 
     def value(self, name: str) -> str | None:
         """Return the only value of a parameter, None where absent or empty."""
@@ -110,15 +107,15 @@ def is_resource_server(call: Call) -> None:
 
 
 _ALL = Endpoint.TOKEN | Endpoint.BC_AUTHORIZE | Endpoint.INTROSPECT | Endpoint.REVOKE
-_ASKING = Endpoint.TOKEN | Endpoint.BC_AUTHORIZE
+_OURS = Endpoint.TOKEN | Endpoint.INTROSPECT | Endpoint.REVOKE  # the backchannel's verb authenticates in its own order
 CHECKS: tuple[tuple[Callable[[Call], None], Endpoint], ...] = (
     # check             token  bc-authorize  introspect  revoke
     (is_post, _ALL),
     (has_no_query, _ALL),
     (is_form, _ALL),
     (repeats_nothing, _ALL),
-    (is_authenticated, _ALL),
-    (is_agent, _ASKING | Endpoint.REVOKE),
+    (is_authenticated, _OURS),
+    (is_agent, Endpoint.TOKEN | Endpoint.REVOKE),
     (is_resource_server, Endpoint.INTROSPECT),
 )
 
@@ -192,13 +189,11 @@ def _refused(call: Call, error: AimsError) -> HttpResponse:
 
 def _record(call: Call, error: AimsError) -> None:
     """Record a refusal after the failed transaction has ended; count it where nobody proved who they are."""
-    if getattr(error, "is_settled", False):
+    if call.is_settling and not isinstance(error, InvalidClient | ManyMethods | FormRefused):
         return
     where = str(call.endpoint.name).lower()
-    if isinstance(error, ProofReplayed) and call.is_authenticated:
-        tokens.note_refusal(
-            endpoint=where, code=error.code, reason=error.reason, by=call.client.identifier, agent=error.agent
-        )
+    if isinstance(error, ProofReplayed) and error.agent:
+        tokens.note_refusal(endpoint=where, code=error.code, reason=error.reason, agent=error.agent)
         return
     client = error.client if isinstance(error, AgentNotUsable) else call._client
     if client is None:

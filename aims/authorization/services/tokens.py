@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from aims.authentication.client import Client, Proof, spend
+from aims.authentication.client import Client, spend
 from aims.authorization.events import TokenIssued, TokenRefused, TokenRevoked, TokenUsed
 from aims.authorization.models import AccessToken, ApprovalRequest
 from aims.authorization.tokens import TYP, TokenFacts, approval_claim, claims_of
@@ -86,31 +86,18 @@ def save(prepared: Prepared, *, actions: Sequence[str], policy_version: int, pol
 def refuse(
     client: Client, *, endpoint: str, code: str, reason: str, policies: Sequence[str], resource: str | None
 ) -> None:
-    """Spend the proof of a refused request and record the refusal, in a transaction of its own."""
-    refuse_proof(
-        client.proof,
-        endpoint=endpoint,
-        code=code,
-        reason=reason,
-        policies=policies,
-        by=client.identifier,
-        resource=resource,
-    )
-
-
-def refuse_proof(
-    proof: Proof, *, endpoint: str, code: str, reason: str, policies: Sequence[str], by: str, resource: str | None
-) -> None:
-    """As ``refuse``. Raises ProofReplayed."""
+    """Spend the proof of a refused request and record the refusal, in a transaction of its own. Raises ProofReplayed."""
     with transaction.atomic():
-        spend(proof)
-        _record_refusal(endpoint, code, reason, policies, by=by, agent=proof.agent, resource=resource)
+        spend(client.proof)
+        _record_refusal(
+            endpoint, code, reason, policies, by=client.identifier, agent=client.proof.agent, resource=resource
+        )
 
 
-def note_refusal(*, endpoint: str, code: str, reason: str, by: str, agent: str | None) -> None:
+def note_refusal(*, endpoint: str, code: str, reason: str, agent: str) -> None:
     """Record a refusal whose proof was spent before: a replay by someone whose signature is right."""
     with transaction.atomic():
-        _record_refusal(endpoint, code, reason, (), by=by, agent=agent, resource=None)
+        _record_refusal(endpoint, code, reason, (), by=agent, agent=agent, resource=None)
 
 
 def introspect(client: Client, token: str, *, now: datetime) -> dict[str, Any]:
