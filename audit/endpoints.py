@@ -24,7 +24,7 @@ def checkpoint(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def tile(request: HttpRequest, level: str, number: str, width: str | None) -> HttpResponse:
+def tile(request: HttpRequest, level: str, number: str, width: str | None = None) -> HttpResponse:
     """Answer the hashes of a tile, whole or in part, as far as a checkpoint covers it."""
     depth = int(level)
     index, count = _asked(depth, number, width)
@@ -36,7 +36,7 @@ def tile(request: HttpRequest, level: str, number: str, width: str | None) -> Ht
 
 
 @require_safe
-def bundle(request: HttpRequest, number: str, width: str | None) -> HttpResponse:
+def bundle(request: HttpRequest, number: str, width: str | None = None) -> HttpResponse:
     """Answer the entries of a level-0 tile to people who may read the log; to others it does not exist."""
     if not may_read(getattr(request, "user", None)):
         raise Http404

@@ -97,11 +97,11 @@ def verify_consistency(
     """Check that one tree begins the other. Raises: ProofRefused. Spec: RFC 9162 §2.1.4.2."""
     if not 0 < first <= second:
         raise ProofRefused("sizes that can't be compared")
-    _need_hashes(first_root, second_root, *proof)
     if first == second:
         if proof or first_root != second_root:
             raise ProofRefused("two roots for one size")
         return
+    _need_hashes(first_root, second_root, *proof)
     hashes = [first_root, *proof] if first & (first - 1) == 0 else list(proof)
     if not proof:
         raise ProofRefused("the proof is empty")

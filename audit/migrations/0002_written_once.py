@@ -11,12 +11,12 @@ from audit.triggers import lifting, statements
 
 def put(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
     for statement in statements(editor.connection.vendor):
-        editor.execute(statement)
+        editor.execute(statement, params=None)  # with parameters, psycopg would read % as a placeholder
 
 
 def lift(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
     for statement in lifting(editor.connection.vendor):
-        editor.execute(statement)
+        editor.execute(statement, params=None)  # with parameters, psycopg would read % as a placeholder
 
 
 class Migration(migrations.Migration):

@@ -1,0 +1,82 @@
+"""A log of its own for each test, and how a test may do what the database refuses.
+
+``written_once`` belongs beside every test with real transactions: the test runner empties all tables after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.db import connection, transaction
+from pytest_django import Settings
+
+from audit import checkpoints
+from audit.sequencer import Sequencer
+from audit.triggers import lifting, statements
+from audit.write import NOBODY, FailuresCounted, record
+
+Recorder = Callable[[int], list[str]]
+
+
+@pytest.fixture
+def log_key(tmp_path: Path, settings: Settings) -> Ed25519PrivateKey:
+    settings.LOG_KEY_FILE = str(tmp_path / "log.key")
+    settings.CHECKPOINT_DIR = str(tmp_path / "checkpoints")
+    settings.SECRET_KEY = "of the tests"
+    checkpoints.create_log_key(checkpoints.key_path())
+    return checkpoints.load_log_key(checkpoints.key_path())
+
+
+@pytest.fixture
+def sequencer(db: None, log_key: Ed25519PrivateKey) -> Sequencer:
+    return Sequencer()
+
+
+@pytest.fixture
+def happen() -> Recorder:
+    """Record so many events, each in a transaction of its own; return their ids."""
+
+    def happen(count: int) -> list[str]:
+        return [_happen(number) for number in range(count)]
+
+    return happen
+
+
+@pytest.fixture
+def as_owner(db: None) -> Iterator[Callable[[str], None]]:
+    """Do to the tables what only their owner could: the refusals of the database are lifted first."""
+    _execute(lifting(connection.vendor))
+
+    def tamper(sql: str, *values: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, values)
+
+    yield tamper
+
+
+@pytest.fixture(autouse=True)
+def written_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep the refusals during a test with real transactions, and lift them for the emptying after it."""
+    marker = request.node.get_closest_marker("django_db")
+    if not marker or not marker.kwargs.get("transaction"):
+        yield
+        return
+    request.getfixturevalue("transactional_db")  # first, so that its end comes after ours
+    _execute(statements(connection.vendor))
+    yield
+    _execute(lifting(connection.vendor))
+
+
+def _execute(sql: list[str]) -> None:
+    with connection.cursor() as cursor:
+        for statement in sql:
+            cursor.execute(statement)
+
+
+def _happen(number: int) -> str:
+    event = FailuresCounted(source=f"src_{number}", code="invalid_client", count=1, minute="2026-11-23T21:00:00.000Z")
+    with transaction.atomic():
+        return record(event, by="system", facts=NOBODY)
