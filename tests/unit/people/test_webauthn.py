@@ -44,21 +44,15 @@ def _request(allow: list[Descriptor] | None = None) -> dict[str, Any]:
 
 def _register(authenticator: SoftAuthenticator) -> Registration:
     answer = json.dumps(authenticator.create(_creation()))
-    return webauthn.verify_registration(
-        answer, challenge=CHALLENGE, rp_id=RP_ID, origins=[ORIGIN]
-    )
+    return webauthn.verify_registration(answer, challenge=CHALLENGE, rp_id=RP_ID, origins=[ORIGIN])
 
 
 def _stored(made: Registration, *, sign_count: int = 0) -> dict[bytes, StoredKey]:
-    key = StoredKey(
-        made.credential_id, made.public_key, sign_count, made.is_backup_eligible
-    )
+    key = StoredKey(made.credential_id, made.public_key, sign_count, made.is_backup_eligible)
     return {made.credential_id: key}
 
 
-def _assert(
-    answer: dict[str, Any] | str, keys: dict[bytes, StoredKey]
-) -> webauthn.Assertion:
+def _assert(answer: dict[str, Any] | str, keys: dict[bytes, StoredKey]) -> webauthn.Assertion:
     text = answer if isinstance(answer, str) else json.dumps(answer)
     return webauthn.verify_assertion(
         text,
@@ -91,9 +85,7 @@ def test_a_registration_keeps_the_key_and_its_evidence() -> None:
 def test_a_genuine_assertion_verifies_and_counts() -> None:
     authenticator = SoftAuthenticator(ORIGIN, RP_ID)
     made = _register(authenticator)
-    seen = _assert(
-        authenticator.get(_request([Descriptor(made.credential_id)])), _stored(made)
-    )
+    seen = _assert(authenticator.get(_request([Descriptor(made.credential_id)])), _stored(made))
     assert (seen.sign_count, seen.origin, seen.user_handle) == (1, ORIGIN, HANDLE)
     assert Flags.USER_VERIFIED in Flags(seen.flags)
 
@@ -109,9 +101,7 @@ def test_reserved_flags_are_tolerated_and_recorded() -> None:
     authenticator = HostileAuthenticator(ORIGIN, RP_ID)
     made = _register(authenticator)
     authenticator.lies = Lies(flags=Flags.RESERVED_1)
-    assert Flags.RESERVED_1 in Flags(
-        _assert(authenticator.get(_request()), _stored(made)).flags
-    )
+    assert Flags.RESERVED_1 in Flags(_assert(authenticator.get(_request()), _stored(made)).flags)
 
 
 def test_the_look_up_reads_what_the_response_claims() -> None:
@@ -131,14 +121,7 @@ def test_challenges_of_different_ceremonies_never_meet() -> None:
 
 
 def _twice(member: str) -> Any:
-    return lambda raw: (
-        raw[:-1]
-        + b',"'
-        + member.encode()
-        + b'":'
-        + json.dumps(json.loads(raw)[member]).encode()
-        + b"}"
-    )
+    return lambda raw: raw[:-1] + b',"' + member.encode() + b'":' + json.dumps(json.loads(raw)[member]).encode() + b"}"
 
 
 def _escaped_twice(raw: bytes) -> bytes:
@@ -248,9 +231,7 @@ def test_another_persons_key_under_my_credential_id_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("stored", "shown"), [(5, 5), (5, 4), (5, 0)])
-def test_a_counter_that_does_not_grow_is_refused_as_a_suspected_clone(
-    stored: int, shown: int
-) -> None:
+def test_a_counter_that_does_not_grow_is_refused_as_a_suspected_clone(stored: int, shown: int) -> None:
     authenticator = HostileAuthenticator(ORIGIN, RP_ID)
     made = _register(authenticator)
     authenticator.lies = Lies(sign_count=shown)
@@ -275,16 +256,12 @@ def test_duplicate_members_in_the_outer_answer_are_refused() -> None:
     assert refused.value.code == "response_malformed"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "null", "[]", "{}", "\ud800", '{"response": {}, "type": "public-key"}']
-)
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", "\ud800", '{"response": {}, "type": "public-key"}'])
 def test_nonsense_is_refused_and_never_crashes(text: str) -> None:
     with pytest.raises(WebAuthnRefused):
         webauthn.claimed(text)
     with pytest.raises(WebAuthnRefused):
-        webauthn.verify_registration(
-            text, challenge=CHALLENGE, rp_id=RP_ID, origins=[ORIGIN]
-        )
+        webauthn.verify_registration(text, challenge=CHALLENGE, rp_id=RP_ID, origins=[ORIGIN])
 
 
 # -- registration ------------------------------------------------------------------------------------
@@ -292,9 +269,7 @@ def test_nonsense_is_refused_and_never_crashes(text: str) -> None:
 
 def _registration_refusal(answer: dict[str, Any]) -> str:
     with pytest.raises(WebAuthnRefused) as refused:
-        webauthn.verify_registration(
-            json.dumps(answer), challenge=CHALLENGE, rp_id=RP_ID, origins=[ORIGIN]
-        )
+        webauthn.verify_registration(json.dumps(answer), challenge=CHALLENGE, rp_id=RP_ID, origins=[ORIGIN])
     return refused.value.code
 
 
@@ -323,12 +298,7 @@ def _registration_refusal(answer: dict[str, Any]) -> str:
     ],
 )
 def test_a_hostile_registration_is_refused_by_name(code: str, lies: Lies) -> None:
-    assert (
-        _registration_refusal(
-            HostileAuthenticator(ORIGIN, RP_ID, lies).create(_creation())
-        )
-        == code
-    )
+    assert _registration_refusal(HostileAuthenticator(ORIGIN, RP_ID, lies).create(_creation())) == code
 
 
 def test_what_browsers_add_to_a_registration_on_their_own_is_accepted() -> None:
@@ -346,12 +316,8 @@ def test_an_answer_that_names_another_key_than_it_registers_is_refused() -> None
 def _with_key(key: dict[int, Any]) -> dict[str, Any]:
     """Register with this COSE key: the ``none`` format has no signature that could tell."""
     answer = SoftAuthenticator(ORIGIN, RP_ID).create(_creation())
-    attestation = cbor2.loads(
-        base64.urlsafe_b64decode(answer["response"]["attestationObject"] + "===")
-    )
-    attestation["authData"] = attestation["authData"][: 37 + 16 + 2 + 32] + cbor2.dumps(
-        key
-    )
+    attestation = cbor2.loads(base64.urlsafe_b64decode(answer["response"]["attestationObject"] + "==="))
+    attestation["authData"] = attestation["authData"][: 37 + 16 + 2 + 32] + cbor2.dumps(key)
     answer["response"]["attestationObject"] = b64url(cbor2.dumps(attestation))
     return answer
 
@@ -383,17 +349,13 @@ def _with_key(key: dict[int, Any]) -> dict[str, Any]:
         ("algorithm_not_offered", {}),
     ],
 )
-def test_a_key_we_did_not_offer_is_refused_cleanly(
-    code: str, key: dict[int, Any]
-) -> None:
+def test_a_key_we_did_not_offer_is_refused_cleanly(code: str, key: dict[int, Any]) -> None:
     assert _registration_refusal(_with_key(key)) == code
 
 
 def test_attestation_that_nobody_asked_for_is_refused() -> None:
     answer = SoftAuthenticator(ORIGIN, RP_ID).create(_creation())
-    attestation = cbor2.loads(
-        base64.urlsafe_b64decode(answer["response"]["attestationObject"] + "===")
-    )
+    attestation = cbor2.loads(base64.urlsafe_b64decode(answer["response"]["attestationObject"] + "==="))
     attestation |= {
         "fmt": "packed",
         "attStmt": {"alg": -7, "sig": b"s", "x5c": [b"certificate"]},
@@ -421,6 +383,4 @@ def test_the_software_authenticator_obeys_its_options() -> None:
     with pytest.raises(NoCredential):
         authenticator.get(_request() | {"rpId": "evil.example"})
     with pytest.raises(NoCredential):
-        authenticator.create(
-            _creation() | {"pubKeyCredParams": [{"type": "public-key", "alg": -257}]}
-        )
+        authenticator.create(_creation() | {"pubKeyCredParams": [{"type": "public-key", "alg": -257}]})
