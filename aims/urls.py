@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from aims.console import health
+from aims.console import health, labels
+from audit import urls as audit_urls
 
 urlpatterns = [
+    path("", include("aims.authorization.urls")),
+    path("", include(audit_urls.log_urls)),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
     path("", include("aims.console.urls")),
+    path("", include("aims.people.urls")),
     path("", include("approvals.urls")),
+    path("audit/", include(audit_urls.pages(labels.of))),
 ]
+
+handler400 = "aims.console.views.bad_request"
+handler403 = "aims.console.views.permission_denied"
+handler404 = "aims.console.views.page_not_found"
+handler500 = "aims.console.views.server_error"

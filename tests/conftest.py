@@ -7,9 +7,10 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.support.running import aims, start_aims
 from tests.support.servers import postgres_url, redis_url
 
-__all__ = ["postgres_url", "redis_url"]
+__all__ = ["aims", "postgres_url", "redis_url", "start_aims"]
 
 IS_POSTGRES = os.environ.get("AIMS_TEST_ON") == "postgres"
 MUST_RUN_ALL = os.environ.get("AIMS_TEST_REQUIRE_ALL") == "1"

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseForbidden, HttpResponseRedirect
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone, translation
@@ -67,12 +67,9 @@ class PageCommon(_PageOnly, CommonMiddleware):
 class PageCsrf(_PageOnly, CsrfViewMiddleware):
     """CSRF protection, for pages. Machine endpoints read no cookie, so nobody can borrow one."""
 
-    def process_view(
-        self, request: HttpRequest, callback: Callable[..., Any] | None, callback_args: Any, callback_kwargs: Any
-    ) -> HttpResponse | None:
-        if is_machine(request):
-            return None
-        return super().process_view(request, callback, callback_args, callback_kwargs)
+    def process_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseForbidden | None:
+        """Check pages only: for these, Django's own check runs apart from ``__call__``."""
+        return None if is_machine(request) else super().process_view(request, *args, **kwargs)
 
 
 class PageAuthentication(_PageOnly, AuthenticationMiddleware):

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import getpass
 import threading
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from aims import startup
 from aims.console import live
 from aims.console.jobs import sequence
 from aims.management.serving import stop_on_sigterm
+from audit import checkpoints
+from audit.checkpoints import Reason
 
 
 class Command(BaseCommand):
     help = "Number and sign the audit log of a scaled deployment. One leads, others wait. Needs AIMS_REDIS_URL."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--begin-generation",
+            choices=["restored", "key_replaced"],
+            help="begin the log's next origin, after a restore or with a new key; then stop. The old one never grows again",
+        )
+
+    def handle(self, *args: Any, begin_generation: Reason | None, **options: Any) -> None:
         startup.refuse_unsafe(needs_log_key=True)
+        if begin_generation:
+            key = checkpoints.load_log_key(checkpoints.key_path())
+            begun = checkpoints.begin_generation(begin_generation, key=key, by=f"cli:{getpass.getuser()}")
+            self.stdout.write(f"Begun: {begun.origin}")
+            return
         if not settings.IS_SCALED:
             raise CommandError("AIMS_REDIS_URL is not set: without it, serve numbers the log itself.")
         stop_on_sigterm()
