@@ -11,11 +11,13 @@ from aims.kit.jose import ALGORITHMS, algorithms_of
 
 def keys_of(holder_ref: str) -> list[PublicKey]:
     """Return the keys of a holder: the registered ones, and our copy of what it publishes."""
-    registered = [
-        PublicKey(kid=row.kid, algorithm=row.algorithm, jwk=row.jwk)
-        for row in RegisteredKey.objects.filter(holder_ref=holder_ref, ended_at=None).order_by("registered_at", "pk")
-    ]
-    return registered + _published_by(holder_ref)
+    return registered_keys_of(holder_ref) + _published_by(holder_ref)
+
+
+def registered_keys_of(holder_ref: str) -> list[PublicKey]:
+    """Return the keys that were registered for a holder and have not ended."""
+    rows = RegisteredKey.objects.filter(holder_ref=holder_ref, ended_at=None).order_by("registered_at", "pk")
+    return [PublicKey(kid=row.kid, algorithm=row.algorithm, jwk=row.jwk) for row in rows]
 
 
 def key_for(holder_ref: str, kid: str | None, algorithm: str) -> PublicKey | None:

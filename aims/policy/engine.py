@@ -37,7 +37,10 @@ _WHO = re.compile(r"subject|owner|group:[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyFacts:
-    """What the policy may look at. reversibility: from the registry. grant: ref of the covering grant. amount: decimal text."""
+    """What the policy may look at. reversibility: from the registry. grant: ref of the covering grant.
+
+    amount: decimal text.
+    """
 
     agent: str
     agent_state: str
@@ -71,7 +74,10 @@ class Allow:
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """A person must say yes. approvers, exclude: ``subject``, ``owner``, ``group:<slug>``; None: the deployment's default."""
+    """A person must say yes. approvers, exclude: ``subject``, ``owner``, ``group:<slug>``.
+
+    None: the deployment's default.
+    """
 
     policies: tuple[str, ...]
     version: int
@@ -160,51 +166,6 @@ def evaluate(facts: PolicyFacts, *, policy: CompiledPolicy | None) -> Decision:
     return _ask(rules, policy)
 
 
-def strictest(decisions: Sequence[Decision]) -> Decision:
-    """Return one decision for several details: a Deny if there is one, else all Asks together, else Allow.
-
-    Where two details ask different people, only those named by both may answer for the whole; nobody left: Deny.
-    """
-    for decision in decisions:
-        if isinstance(decision, Deny):
-            return decision
-    policies = tuple(sorted({name for decision in decisions for name in decision.policies}))
-    first = decisions[0]
-    asks = [decision for decision in decisions if isinstance(decision, Ask)]
-    if not asks:
-        return Allow(policies=policies, version=first.version, hash=first.hash)
-    approvers = frozenset.intersection(*(ask.approvers for ask in asks))
-    exclude = frozenset().union(*(ask.exclude for ask in asks))
-    if not approvers - exclude:
-        return Deny(
-            policies=policies,
-            version=first.version,
-            hash=first.hash,
-            reason="nobody_to_ask",
-        )
-    return Ask(
-        policies=policies,
-        version=first.version,
-        hash=first.hash,
-        approvers=approvers - exclude,
-        quorum=max(ask.quorum for ask in asks),
-        lifetime_s=_shortest(ask.lifetime_s for ask in asks),
-        use_within_s=_shortest(ask.use_within_s for ask in asks),
-        exclude=exclude,
-    )
-
-
-def is_stricter(new: Ask, *, than: Ask) -> bool:
-    """Return whether an approval given under ``than`` is not enough for ``new``."""
-    return (
-        bool(than.approvers - new.approvers)
-        or bool(new.exclude - than.exclude)
-        or new.quorum > than.quorum
-        or _is_shorter(new.lifetime_s, than.lifetime_s)
-        or _is_shorter(new.use_within_s, than.use_within_s)
-    )
-
-
 def _ask(rules: Sequence[Rule], policy: CompiledPolicy) -> Decision:
     """Add up the obligations of all satisfied permits; nobody left to ask is a no."""
     exclude = frozenset().union(*(rule.exclude for rule in rules))
@@ -233,10 +194,6 @@ def _ids(rules: Iterable[Rule]) -> tuple[str, ...]:
 
 def _shortest(values: Iterable[int | None]) -> int | None:
     return min((value for value in values if value is not None), default=None)
-
-
-def _is_shorter(new: int | None, old: int | None) -> bool:
-    return new is not None and (old is None or new < old)
 
 
 def _request(facts: PolicyFacts) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from aims.identifier.services.agents import (
 from aims.identifier.services.resources import (
     ActionSpec,
     RegisterResource,
+    actions_of,
     register_resource,
     retire_resource,
     return_resource,
@@ -29,6 +30,7 @@ __all__ = [
     "RegisterAgent",
     "RegisterResource",
     "UpdateAgent",
+    "actions_of",
     "raise_version",
     "register_agent",
     "register_resource",

@@ -1,0 +1,145 @@
+"""Plan and apply."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from joserfc.jwk import ECKey
+
+from aims.authorization.models import DelegationGrant
+from aims.console.configuration.change import Applying
+from aims.console.configuration.document import ConfigurationRefused, read
+from aims.console.configuration.run import apply, plan
+from aims.identifier.models import Agent, Resource
+from aims.kit import clock
+from aims.kit.errors import AimsError
+from aims.people.models import User
+from aims.policy.models import PolicyVersion
+from aims.policy.services import DEFAULT_POLICY
+from audit.models import InboxRow
+
+pytestmark = pytest.mark.django_db
+KEYS = {"keys": [ECKey.generate_key("P-256").as_dict(private=False)]}
+
+
+def a_file(**changes: Any) -> bytes:
+    until = clock.now().replace(year=clock.now().year + 1, month=1).strftime("%Y-%m-%dT00:00:00Z")
+    document: dict[str, Any] = {
+        "trust_domains": [{"name": "acme.example"}],
+        "people": [{"email": "ada@acme.example", "name": "Ada", "roles": ["approver", "owner"]}],
+        "groups": [{"slug": "finance", "name": "Finance", "members": ["ada@acme.example"]}],
+        "resources": [
+            {
+                "identifier": "https://pay.example/",
+                "name": "Payments",
+                "actions": [{"name": "pay", "title": "Pay", "reversibility": "irreversible"}],
+            }
+        ],
+        "agents": [
+            {
+                "identifier": "spiffe://acme.example/agent/courier",
+                "name": "Courier",
+                "purpose": "Pays bills",
+                "contact": "ops@acme.example",
+                "owner": "ada@acme.example",
+                "groups": ["finance"],
+                "jwks": KEYS,
+            }
+        ],
+        "grants": [
+            {
+                "from_person": "ada@acme.example",
+                "agent": "spiffe://acme.example/agent/courier",
+                "resource": "https://pay.example/",
+                "actions": ["pay"],
+                "until": until,
+            }
+        ],
+        "policies": [{"name": "default", "text": DEFAULT_POLICY.read_text()}],
+    }
+    return json.dumps(document | changes).encode()
+
+
+def ctx() -> Applying:
+    return Applying(by="cli:test", now=clock.now())
+
+
+def test_a_file_makes_everything_it_names() -> None:
+    apply(a_file(), ctx())
+    assert Agent.objects.get().owner.email == "ada@acme.example"
+    assert DelegationGrant.objects.get().actions == ["pay"]
+    assert PolicyVersion.objects.get().is_active
+
+
+def test_the_same_file_twice_changes_nothing_and_writes_no_entry() -> None:
+    apply(a_file(), ctx())
+    entries = InboxRow.objects.count()
+    assert apply(a_file(), ctx()) == []
+    assert InboxRow.objects.count() == entries
+
+
+def test_a_plan_changes_nothing() -> None:
+    assert [change.kind for change in plan(a_file(), ctx())].count("agent") == 2
+    assert not Agent.objects.exists() and not InboxRow.objects.exists()
+
+
+def test_what_is_not_in_the_file_stays() -> None:
+    apply(a_file(), ctx())
+    assert apply(b"agents: []\n", ctx()) == []
+    assert Agent.objects.get().state == "active" and Resource.objects.get().retired_at is None
+
+
+def test_a_file_that_fails_at_its_end_leaves_nothing() -> None:
+    with pytest.raises(AimsError):
+        apply(a_file(policies=[{"name": "default", "text": "permit"}]), ctx())
+    assert not User.objects.exists() and not InboxRow.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"agents: []\nagents: []\n",
+        b"secrets: []\n",
+        b"- 1\n",
+        b"\xff",
+        b"a: &a [*a, *a]\n",
+        b"people: [{email: x, name: X}]\n",
+        b"agents: [{identifier: 'spiffe://a/b'}]\n",
+        b"people: !!python/object/apply:os.system [id]\n",
+    ],
+)
+def test_a_file_that_is_not_as_described_is_refused(raw: bytes) -> None:
+    with pytest.raises(ConfigurationRefused):
+        read(raw)
+
+
+def test_a_retired_agent_stays_retired_and_its_identifier_taken() -> None:
+    apply(a_file(), ctx())
+    item = json.loads(a_file())["agents"][0]
+    apply(json.dumps({"agents": [item | {"state": "retired"}]}).encode(), ctx())
+    with pytest.raises(AimsError):
+        apply(json.dumps({"agents": [item | {"state": "active"}]}).encode(), ctx())
+    assert Agent.objects.get().state == "retired"
+    assert not DelegationGrant.objects.filter(revoked_at=None).exists()
+
+
+def test_a_policy_that_asks_for_two_signatures_is_refused() -> None:
+    text = '@id("a") @ask("subject") @quorum("2") permit (principal, action, resource);'
+    with pytest.raises(AimsError, match="quorum"):
+        apply(json.dumps({"policies": [{"name": "x", "text": text}]}).encode(), ctx())
+
+
+def test_the_command_exits_2_where_there_is_a_difference(tmp_path: Any) -> None:
+    path = tmp_path / "aims.yaml"
+    path.write_bytes(a_file())
+    with pytest.raises(SystemExit) as left:
+        call_command("plan", path)
+    assert left.value.code == 2
+    call_command("apply", path)
+    call_command("plan", path)
+    path.write_bytes(b"nonsense: 1")
+    with pytest.raises(CommandError):
+        call_command("apply", path)
