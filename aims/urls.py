@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from aims.console import health, labels
+from aims.console import health
+from aims.console.labels import labels
 from audit import urls as audit_urls
 
 urlpatterns = [
@@ -14,9 +15,10 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("metrics", health.metrics),
     path("", include("aims.console.urls")),
+    path("", include("aims.console.registry.urls")),
     path("", include("aims.people.urls")),
     path("", include("approvals.urls")),
-    path("audit/", include(audit_urls.pages(labels.of))),
+    path("audit/", include(audit_urls.pages(labels))),
 ]
 
 handler400 = "aims.console.views.bad_request"

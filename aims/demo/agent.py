@@ -140,9 +140,7 @@ def main() -> int:
         courier.ask_token_alone(order)
         while True:
             token = courier.wait(
-                courier.ask_person(
-                    order, "Invoice matches the purchase order; a 2 % discount lapses at midnight."
-                )
+                courier.ask_person(order, "Invoice matches the purchase order; a 2 % discount lapses at midnight.")
             )
             if token is not None:
                 courier.act(order, token["access_token"])

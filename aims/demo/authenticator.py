@@ -77,9 +77,7 @@ class SoftAuthenticator:
             ec.generate_private_key(ec.SECP256R1()),
         )
         self.credentials.append(credential)
-        return self._registration(
-            credential, self.client_data("webauthn.create", options["challenge"])
-        )
+        return self._registration(credential, self.client_data("webauthn.create", options["challenge"]))
 
     def get(self, options: dict[str, Any]) -> dict[str, Any]:
         """Sign a challenge. options: PublicKeyCredentialRequestOptionsJSON. Raises NoCredential."""
@@ -92,9 +90,7 @@ class SoftAuthenticator:
         credential = matching[-1]
         credential.sign_count += 1
         data = self.authenticator_data(credential)
-        return self._assertion(
-            credential, data, self.client_data("webauthn.get", options["challenge"])
-        )
+        return self._assertion(credential, data, self.client_data("webauthn.get", options["challenge"]))
 
     def client_data(self, kind: str, challenge: str) -> bytes:
         """Return clientDataJSON in the one serialisation of WebAuthn L3 §5.8.1.1."""
@@ -106,9 +102,7 @@ class SoftAuthenticator:
         }
         return json.dumps(members, separators=(",", ":")).encode()
 
-    def authenticator_data(
-        self, credential: SoftCredential, *, attested: bytes = b""
-    ) -> bytes:
+    def authenticator_data(self, credential: SoftCredential, *, attested: bytes = b"") -> bytes:
         """Return rpIdHash, flags, counter and what follows them. attested: attested credential data or nothing."""
         flags = PRESENT_AND_VERIFIED | (ATTESTED_DATA if attested else 0)
         head = hashlib.sha256(credential.rp_id.encode()).digest() + bytes([flags])
@@ -116,19 +110,11 @@ class SoftAuthenticator:
 
     def _matching(self, descriptors: list[dict[str, Any]]) -> list[SoftCredential]:
         ids = {unb64url(descriptor["id"]) for descriptor in descriptors}
-        return [
-            credential
-            for credential in self.credentials
-            if credential.credential_id in ids
-        ]
+        return [credential for credential in self.credentials if credential.credential_id in ids]
 
-    def _registration(
-        self, credential: SoftCredential, client_data: bytes
-    ) -> dict[str, Any]:
+    def _registration(self, credential: SoftCredential, client_data: bytes) -> dict[str, Any]:
         id_length = len(credential.credential_id).to_bytes(2, "big")
-        attested = (
-            SOFTWARE_AAGUID + id_length + credential.credential_id + credential.cose_key
-        )
+        attested = SOFTWARE_AAGUID + id_length + credential.credential_id + credential.cose_key
         data = self.authenticator_data(credential, attested=attested)
         attestation = cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})
         response = {
@@ -138,16 +124,12 @@ class SoftAuthenticator:
         }
         return _as_json(credential, response)
 
-    def _assertion(
-        self, credential: SoftCredential, data: bytes, client_data: bytes
-    ) -> dict[str, Any]:
+    def _assertion(self, credential: SoftCredential, data: bytes, client_data: bytes) -> dict[str, Any]:
         signed = data + hashlib.sha256(client_data).digest()
         response = {
             "clientDataJSON": b64url(client_data),
             "authenticatorData": b64url(data),
-            "signature": b64url(
-                credential.private_key.sign(signed, ec.ECDSA(SHA256()))
-            ),
+            "signature": b64url(credential.private_key.sign(signed, ec.ECDSA(SHA256()))),
             "userHandle": b64url(credential.user_handle),
         }
         return _as_json(credential, response)
@@ -186,11 +168,7 @@ def main() -> None:
     authenticator = SoftAuthenticator(arguments.origin, arguments.rp_id)
     for line in sys.stdin:
         asked = json.loads(line)
-        answer = (
-            authenticator.create(asked["create"])
-            if "create" in asked
-            else authenticator.get(asked["get"])
-        )
+        answer = authenticator.create(asked["create"]) if "create" in asked else authenticator.get(asked["get"])
         print(json.dumps(answer), flush=True)
 
 

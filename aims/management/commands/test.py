@@ -24,7 +24,7 @@ class Command(BaseCommand):
         command = [sys.executable, "-m", "pytest", *chosen]
         env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
         sys.stdout.flush()
-        sys.exit(subprocess.run(command, cwd=settings.BASE_DIR, env=env, check=False).returncode)  # noqa: S603
+        sys.exit(subprocess.run(command, cwd=settings.BASE_DIR, env=env, check=False).returncode)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Nothing: see ``run_from_argv``."""

@@ -1,0 +1,114 @@
+"""The story without a browser: server, agent, resource server and approver are real; the approver is software."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+import requests
+from django.conf import settings
+from django.core.management.base import CommandError, OutputWrapper
+from django.db import connection
+
+from aims.management.demonstration import Cast, wait_for_passkey
+from audit import read
+
+HEADLINE = "Pay 4,200.00 EUR to Nordwind GmbH"
+STORY_MAX_S = 50
+README = """\
+Evidence of one approval, left by `manage.py demo --unattended`. The approver was a software authenticator: it signed
+for real, but nobody sat in front of it. Formats: docs/formats.md in the project.
+
+receipt.jwt       the receipt: a JWS (RFC 7515), ES256, typ approval-receipt+jwt
+jwks.json         the issuer's public keys (RFC 7517)
+access-token.jwt  the access token that the approval became (RFC 9068); spent
+entry.json        the log entry of the decision, exact bytes (RFC 8785)
+entry.tlog-proof  its proof of inclusion with the signed checkpoint (C2SP tlog-proof)
+log.vkey          the log's public key (C2SP signed-note)
+
+With the project:
+  manage.py verify --receipt receipt.jwt --jwks jwks.json --proof entry.tlog-proof --vkey log.vkey
+
+Without it:
+  - any JOSE library checks receipt.jwt and access-token.jwt against jwks.json by their kid;
+  - the token's approval.receipt_hash is "sha-256:" and the base64url SHA-256 of the text in receipt.jwt;
+  - in the receipt, request_jcs is the base64url of what was asked; approvals[0].context_jcs of what was signed, and
+    SHA-256("agent-approval/v1" || 0x00 || context) is the challenge in approvals[0].clientDataJSON; the signature is
+    over authenticatorData || SHA-256(clientDataJSON), with the COSE key in cose_key (WebAuthn Level 3, 7.2);
+  - SHA-256(0x00 || entry.json) is the leaf (RFC 6962) that the lines of entry.tlog-proof lead to the root of the
+    checkpoint in it, which is an Ed25519 signed note under log.vkey.
+"""
+
+
+class Story:
+    """One run. ``play`` runs beside the server; ``close`` afterwards, when everything has been written."""
+
+    def __init__(self, cast: Cast, link: str, out: Path | None, stdout: OutputWrapper | TextIO) -> None:
+        self.cast, self.link, self.stdout = cast, link, stdout
+        self.out = out.resolve() if out else settings.VAR_DIR / "out"
+        self.trouble = ""
+        self.jwks = b""
+
+    def play(self) -> None:
+        """Let the agent ask and the approver sign; collect what only the running server can give."""
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            self._play()
+        except (CommandError, subprocess.SubprocessError, requests.RequestException, OSError) as error:
+            self.trouble = str(error)
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Write the evidence and verify it, as an outsider would: files and public keys only. Raises CommandError."""
+        if self.trouble:
+            raise CommandError(f"The story broke: {self.trouble}")
+        self._write_evidence()
+        self._verify("--receipt", self._file("receipt.jwt"), "--jwks", self._file("jwks.json"),
+                     "--proof", self._file("entry.tlog-proof"), "--vkey", self._file("log.vkey"))  # fmt: skip
+        self._verify()
+        self.stdout.write("The receipt and the log verify.")
+
+    def _play(self) -> None:
+        self.cast.start_resource_server()
+        approver = self._approver()
+        wait_for_passkey(lambda: approver.poll() is not None)
+        courier = self.cast.start_courier("--token-file", self._file("access-token.jwt"))
+        for name, process in (("agent", courier), ("approver", approver)):
+            if code := process.wait(STORY_MAX_S):
+                raise CommandError(f"the {name} ended with {code}")
+        self.jwks = requests.get(f"{settings.ISSUER}/oauth/jwks", timeout=10).content
+
+    def _approver(self) -> subprocess.Popen[Any]:
+        command = [
+            sys.executable, "-m", "aims.demo.approver", "--origin", settings.ISSUER, "--rp-id", settings.RP_ID,
+            "--expect", HEADLINE, "--receipt", self._file("receipt.jwt"),
+        ]  # fmt: skip
+        process = subprocess.Popen(command, cwd=settings.BASE_DIR, stdin=subprocess.PIPE, text=True)
+        assert process.stdin is not None
+        process.stdin.write(self.link + "\n")
+        process.stdin.close()
+        self.cast.running.append(process)
+        return process
+
+    def _write_evidence(self) -> None:
+        decision = read.latest(read.Filter(type="approvals.decision.approved"))[0]
+        proof = read.tlog_proof(decision.index)
+        for name, content in {
+            "jwks.json": self.jwks,
+            "entry.json": read.entry_bytes(decision.index),
+            "entry.tlog-proof": proof.encode(),
+            "log.vkey": (read.vkey(decision.index) + "\n").encode(),
+            "README.txt": README.encode(),
+        }.items():
+            (self.out / name).write_bytes(content)
+
+    def _verify(self, *options: str) -> None:
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "verify", *options]
+        if subprocess.run(command, check=False).returncode:
+            raise CommandError("verification failed; the output above says where")
+
+    def _file(self, name: str) -> str:
+        return str(self.out / name)
