@@ -15,7 +15,7 @@ class DecisionRefused(AimsError):
     """The base of every refusal: nothing was decided."""
 
     code = "decision_refused"
-    public = _("This decision was refused. Nothing was approved.")
+    public = _("This decision was refused.")  # type: ignore[assignment]  # translated when it is read
 
 
 class ResponseUnreadable(DecisionRefused):

@@ -280,8 +280,10 @@ def _authenticator_data(approval: Members, *, rp_id: str) -> bytes:
 def _signature(approval: Members, message: bytes) -> None:
     signature = _bytes("signature", _text(approval, "signature", "signature"))
     try:
-        key = CoseKey.parse(cbor.decode(_bytes("signature", _text(approval, "cose_key", "signature"))))
-        key.verify(message, signature)
+        numbers = cbor.decode(_bytes("signature", _text(approval, "cose_key", "signature")))
+        if not isinstance(numbers, dict):
+            raise NotVerified("signature", "cose_key is not a COSE_Key")
+        CoseKey.parse(numbers).verify(message, signature)
     except NotVerified:
         raise
     except InvalidSignature as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -13,7 +14,6 @@ from django.http.response import Http404
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
-
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from aims.authorization import cards
@@ -180,9 +180,17 @@ def _shown(request: HttpRequest, asked: ApprovalRequest, now: datetime) -> _Show
     standing = queries.standing_of(asked, person_of(request), now=now)
     if not standing.may_decide:
         return _Shown(asked, card, standing, None, None)
-    mine = {"person": person_of(request), "session_key": _session_key(request), "card": card, "locale": sheet.LOCALE}
-    yes = services.prepare(asked, decision="approve", now=now, **mine) if standing.passkeys else None
-    no = services.prepare(asked, decision="deny", now=now, **mine) if standing.passkeys else None
+    prepare = partial(
+        services.prepare,
+        asked,
+        person=person_of(request),
+        session_key=_session_key(request),
+        card=card,
+        locale=sheet.LOCALE,
+        now=now,
+    )
+    # Without a usable key nothing can be signed; an unsigned no needs no context.
+    yes, no = (prepare(decision=word) if standing.passkeys else None for word in ("approve", "deny"))
     return _Shown(asked, card, standing, yes, no)
 
 

@@ -24,7 +24,7 @@ from approvals.models import Decision, PreparedContext, Receipt
 from approvals.verify import verify_receipt
 from audit.canonical import decode
 from audit.models import InboxRow
-from tests.support.soft_authenticator import HostileAuthenticator, Lies
+from tests.support.soft_authenticator import Lies
 from tests.unit.approvals import stage as stages
 from tests.unit.approvals.stage import Stage
 
