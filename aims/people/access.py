@@ -28,7 +28,7 @@ def signed_in(view: View[P]) -> View[P]:
     """Let people in; send everybody else to sign in, and back afterwards."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': request.get_full_path()})}")
         services.seen(request.session.session_key, now=clock.now())
@@ -42,7 +42,7 @@ def requires_role(*roles: str) -> Callable[[View[P]], View[P]]:
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not any(person_of(request).has_role(role) for role in roles):
                 raise PermissionDenied
             return view(request, *args, **kwargs)

@@ -123,4 +123,5 @@ def _checked(serializer: Any) -> dict[str, Any]:
 
 def _caller(request: Request) -> str:
     """Return who calls: the identifier of the agent that the access token was issued to."""
-    return str(request.auth.client_id)
+    auth: Any = request.auth
+    return str(auth.client_id)

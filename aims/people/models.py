@@ -7,6 +7,7 @@ from functools import partial
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from aims.kit import clock
@@ -25,7 +26,7 @@ class Role(models.TextChoices):
 class User(AbstractBaseUser):
     """A person. ``ref`` is the stable public name (the ``sub`` of tokens); the e-mail address may change."""
 
-    password = None  # type: ignore[assignment]  # AbstractBaseUser's column is removed: there are no passwords
+    password = None  # type: ignore[assignment,misc]  # AbstractBaseUser's column is removed: there are no passwords
     last_login = models.DateTimeField(null=True, blank=True)
     ref = models.CharField(max_length=40, unique=True, default=partial(new_ref, "usr"), editable=False)
     email = models.EmailField(max_length=254)
@@ -40,7 +41,7 @@ class User(AbstractBaseUser):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(models.functions.Lower("email"), name="people_email_once"),
+            models.UniqueConstraint(Lower("email"), name="people_email_once"),
         ]
 
     def __str__(self) -> str:

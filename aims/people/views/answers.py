@@ -22,7 +22,7 @@ def as_json(view: View[P]) -> View[P]:
     """Answer the element of a page: expected trouble becomes its status and a text that it may show."""
 
     @wraps(view)
-    def answered(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def answered(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         try:
             answer = view(request, *args, **kwargs)
         except AimsError as error:
@@ -37,7 +37,7 @@ def as_page(view: View[P]) -> View[P]:
     """Answer a person: expected trouble becomes a page with its status that says what, why, and what now."""
 
     @wraps(view)
-    def answered(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def answered(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
         except AimsError as error:

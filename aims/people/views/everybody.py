@@ -153,7 +153,7 @@ def _roles_of(person: User) -> list[str]:
     now = clock.now()
     # Filtered here, since the rows were fetched with the page.
     held = [role for role in person.role_holdings.all() if role.since_at <= now]
-    return sorted(Role(role.role).label for role in held if role.until_at is None or role.until_at > now)
+    return sorted(str(Role(role.role).label) for role in held if role.until_at is None or role.until_at > now)
 
 
 def _keys_of(person: User) -> int:

@@ -16,7 +16,7 @@ from aims.people import services
 from aims.people.models import Passkey
 from tests.unit.people.driver import BY, an_authenticator, enrolled, signed_in_response
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.scaled]
 
 
 def _at_once(*calls: Callable[[], object]) -> list[str]:
