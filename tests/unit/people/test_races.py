@@ -14,7 +14,10 @@ from aims.kit import clock
 from aims.kit.errors import AimsError
 from aims.people import services
 from aims.people.models import Passkey
+from tests.support.log import written_once
 from tests.unit.people.driver import BY, an_authenticator, enrolled, signed_in_response
+
+__all__ = ["written_once"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.scaled]
 
