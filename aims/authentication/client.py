@@ -16,6 +16,7 @@ from joserfc.jwk import ECKey
 
 from aims.authentication.errors import InvalidClient, ManyMethods, ProofReplayed
 from aims.credentials import queries as credentials
+from aims.credentials.jwks import PublicKey
 from aims.credentials.services.registered import refresh_source
 from aims.identifier.models import Agent, AgentState, Resource
 from aims.kit.forms import Form, single
@@ -33,6 +34,8 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 AHEAD_MAX_S = 300
 SKEW_S = 30
 JTI_MAX = 255
+KEPT_MAX = 10_000  # keys in this process
+_kept: dict[tuple[str, int, str | None, str], PublicKey] = {}
 # draft-ietf-oauth-rfc7523bis: the explicit type is accepted, not demanded.
 TYPES = (None, "jwt", "client-authentication+jwt")
 
@@ -163,17 +166,30 @@ def _holder(client_id: str) -> Agent | Resource | None:
 
 def _verify(token: Unverified, holder: Agent | Resource | None, now: datetime) -> None:
     """Raise InvalidClient unless a key of the holder signed it; for an unknown holder after the same work."""
-    ref, kid, algorithm = holder.ref if holder else "agt_unknown", token.header.get("kid"), str(token.header["alg"])
-    found = credentials.key_for(ref, kid, algorithm)
+    kid, algorithm = token.header.get("kid"), str(token.header["alg"])
+    found = _key_of(holder, kid, algorithm) if holder else credentials.key_for("agt_unknown", kid, algorithm)
     # An unknown kid may be a rotated one: look where the holder publishes, if that is due.
-    if found is None and holder and refresh_source(ref, now=now):
-        found = credentials.key_for(ref, kid, algorithm)
+    if found is None and holder and refresh_source(holder.ref, now=now):
+        found = credentials.key_for(holder.ref, kid, algorithm)
     try:
         verify(token, key=import_key(found.jwk) if found else _nobodys_key())
     except JoseRefused as error:
         raise InvalidClient(reason="signature" if holder else "unknown_client") from error
     if not found or not holder:  # nobody can sign with nobody's key; this line is for the reader
         raise InvalidClient(reason="unknown_client")
+
+
+def _key_of(holder: Agent | Resource, kid: str | None, algorithm: str) -> PublicKey | None:
+    """Return the holder's key. An agent's is kept by the agent's version, which rises with every change of its keys."""
+    if not isinstance(holder, Agent):
+        return credentials.key_for(holder.ref, kid, algorithm)
+    slot = (holder.ref, holder.version, kid, algorithm)
+    found = _kept.get(slot) or credentials.key_for(holder.ref, kid, algorithm)
+    if found is not None:
+        if len(_kept) >= KEPT_MAX:
+            _kept.clear()
+        _kept[slot] = found
+    return found
 
 
 def _usable(holder: Agent | Resource, claims: _Claims) -> Client:

@@ -7,11 +7,17 @@ from django.http import HttpResponse
 from aims.authorization.pipeline import Call, answer
 from aims.authorization.services import own_behalf
 from aims.authorization.target import loggable, read_target
+from aims.kit.errors import AimsError
 
 
 def handle(call: Call) -> HttpResponse:
     """Answer with a token, or with why there is none."""
     resources = call.values("resource")
-    call.resource = loggable(resources)
-    target = read_target(resources=resources, scope=call.value("scope"), details=call.value("authorization_details"))
-    return answer(own_behalf.grant(call.client, target, now=call.now))
+    try:
+        target = read_target(
+            resources=resources, scope=call.value("scope"), details=call.value("authorization_details")
+        )
+        return answer(own_behalf.grant(call.client, target, now=call.now))
+    except AimsError:
+        call.resource = loggable(resources)  # asked only for the record of a refusal
+        raise

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.conf import settings
 
+from aims.authorization.endpoints.ciba_token import CIBA
 from aims.authorization.endpoints.published import Published
 from aims.authorization.endpoints.token import GRANTS
 from aims.identifier.models import ResourceAction
 from aims.kit.jose import ALGORITHMS
 
-CIBA = "urn:openid:params:grant-type:ciba"
 METHODS = ["private_key_jwt"]
 
 

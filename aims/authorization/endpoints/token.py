@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 
-from aims.authorization.endpoints import client_credentials
+from aims.authorization.endpoints import ciba_token, client_credentials
 from aims.authorization.errors import InvalidRequest, UnsupportedGrantType
 from aims.authorization.pipeline import Call, Endpoint, Handler, endpoint
 
 # What is not listed is closed: no door of the toolkit answers here.
 GRANTS: dict[str, Handler] = {
     "client_credentials": client_credentials.handle,
+    ciba_token.CIBA: ciba_token.handle,
 }
 
 

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Print every ratio of the design, measured in one run on a real PostgreSQL with fsync: ``python tests/bench/run.py``.
+
+Where a bar is missed, the profile of the missed path follows.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import os
+import pstats
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+PROFILED_CALLS = 200
+PROFILE_LINES = 30
+
+
+@contextmanager
+def durable_postgres() -> Iterator[str]:
+    """Start PostgreSQL with fsync and synchronous_commit on, as a deployment has them; yield its address."""
+    from tests.support import servers
+
+    binaries, port = servers._postgres_binaries(), servers.free_port()
+    with servers._home() as (home, user):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        init = [binaries / "initdb", "-D", home / "data", "-U", "aims", "-A", "trust", "-E", "UTF8", "--locale=C"]
+        subprocess.run(init, user=user, cwd=home, check=True, **quiet)  # type: ignore[call-overload]
+        command = [
+            binaries / "postgres",
+            "-D",
+            home / "data",
+            "-p",
+            str(port),
+            "-h",
+            "127.0.0.1",
+            "-c",
+            "fsync=on",
+            "-c",
+            "synchronous_commit=on",
+            "-c",
+            f"unix_socket_directories={home}",
+        ]
+        server = subprocess.Popen(command, user=user, cwd=home, **quiet)  # type: ignore[call-overload]
+        with servers._running(server, port):
+            yield servers._answering(f"postgresql://aims@127.0.0.1:{port}/postgres")
+
+
+def main() -> int:
+    """Measure everything; 1 where a bar is missed."""
+    with durable_postgres() as url, tempfile.TemporaryDirectory() as var:
+        os.environ |= {
+            "TEST_DATABASE_URL": url,
+            "TEST_REDIS_URL": "",
+            "AIMS_TEST_ON": "postgres",
+            "AIMS_VAR_DIR": var,
+            "DJANGO_SETTINGS_MODULE": "tests.support.settings",
+        }
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        from tests.bench import cases, tokens  # noqa: F401
+
+        try:
+            return _report(cases.all_cases())
+        finally:
+            from django.db import connection
+
+            connection.close()
+
+
+def _report(cases: list) -> int:  # type: ignore[type-arg]
+    missed = []
+    print(f"{'path':<22} {'against':<16} {'ours/s':>9} {'theirs/s':>9} {'ratio':>6} {'bar':>5}")
+    for each in cases:
+        ours, theirs = each.measure()
+        ratio = ours / theirs
+        verdict = "" if ratio >= each.bar else "  missed"
+        print(
+            f"{each.name:<22} {each.baseline:<16} {ours:>9.0f} {theirs:>9.0f} {ratio:>6.2f} {each.bar:>5.2f}{verdict}"
+        )
+        if verdict:
+            missed.append(each)
+    for each in missed:
+        if each.profiled:
+            _profile(each.name, each.profiled)
+    return bool(missed)
+
+
+def _profile(name: str, call: Callable[[], None]) -> None:
+    profiler = cProfile.Profile()
+    profiler.enable()
+    for _ in range(PROFILED_CALLS):
+        call()
+    profiler.disable()
+    print(f"\nWhere {name} spends its time ({PROFILED_CALLS} calls):")
+    pstats.Stats(profiler).sort_stats("cumulative").print_stats(PROFILE_LINES)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
