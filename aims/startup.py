@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cbor2
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
 from aims.people.models import Passkey
@@ -41,8 +42,10 @@ def refuse_foreign_passkeys() -> None:
 
 
 def _refuse_secrets() -> None:
-    if not settings.SECRET_KEY:
-        raise CommandError("AIMS_SECRET_KEY is not set: set it to 50 or more random characters.")
+    try:
+        _ = settings.SECRET_KEY
+    except ImproperlyConfigured as error:  # Django's own word for an empty one
+        raise CommandError("AIMS_SECRET_KEY is not set: set it to 50 or more random characters.") from error
     if not settings.KEKS:
         raise CommandError(f"AIMS_KEK is not set: it encrypts the stored keys; {HOW_KEK}")
     for kek in settings.KEKS:
