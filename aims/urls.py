@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from aims.console import health
-from aims.console.labels import labels
+from aims.console import health, labels
 from audit import urls as audit_urls
 
 urlpatterns = [
@@ -18,7 +17,7 @@ urlpatterns = [
     path("", include("aims.console.registry.urls")),
     path("", include("aims.people.urls")),
     path("", include("approvals.urls")),
-    path("audit/", include(audit_urls.pages(labels))),
+    path("audit/", include(audit_urls.pages(labels.of))),
 ]
 
 handler400 = "aims.console.views.bad_request"

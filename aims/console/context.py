@@ -10,7 +10,9 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from aims.authorization.queries import waiting_count
 from aims.kit import clock
+from aims.people.queries import roles_held
 
 # label, address, icon, who sees it (empty: everyone who is signed in)
 _MINE = (
@@ -59,9 +61,6 @@ def _frame(request: HttpRequest) -> Frame:
     person = getattr(request, "user", None)
     if person is None or not person.is_authenticated:
         return Frame(person=None)
-    from aims.authorization.queries import waiting_count
-    from aims.people.queries import roles_held
-
     roles, waiting = roles_held(person, at=clock.now()), waiting_count(person)
     current = _current(request.path, (row[1] for row in _MINE + _HOUSE))
     return Frame(

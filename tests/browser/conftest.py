@@ -1,7 +1,7 @@
 """A real Chromium for the tests, and where its pictures go.
 
 The order: the ``CHROMIUM`` variable; chromium, chromium-browser or google-chrome on PATH; else the tests are skipped with a
-visible line, or fail where ``AIMS_REQUIRE_BROWSER`` is set, as it is in CI.
+visible line (``AIMS_TEST_REQUIRE_ALL=1`` turns skips into failures).
 """
 
 from __future__ import annotations
@@ -37,6 +37,5 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     """Start the Chromium that is there; Playwright's own download is not used."""
     path = chromium()
     if path is None:
-        missing = "no Chromium: set CHROMIUM to its path, or install the package chromium"
-        pytest.fail(missing) if os.environ.get("AIMS_REQUIRE_BROWSER") else pytest.skip(missing)
+        pytest.skip("no Chromium: set CHROMIUM to its path, or install the package chromium")
     return {**browser_type_launch_args, "executable_path": path, "args": QUIET}

@@ -28,4 +28,6 @@ def test_the_longest_place_lights_up(path: str, place: str) -> None:
 def test_a_stranger_has_no_navigation(rf: RequestFactory) -> None:
     request: HttpRequest = rf.get("/sign-in/")
     shown = frame(request)["frame"]
-    assert shown.person is None and shown.mine == () and shown.house == ()
+    assert shown.person is None
+    assert shown.mine == ()
+    assert shown.house == ()

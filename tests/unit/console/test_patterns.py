@@ -31,7 +31,8 @@ def test_the_page_shows_all_of_them_and_nothing_is_left_unrendered() -> None:
     page = render_to_string("patterns/index.html", example_context())
     for name in component_names():
         assert f'id="{name}"' in page
-    assert "{%" not in page and "{{" not in page
+    assert "{%" not in page
+    assert "{{" not in page
 
 
 def test_styles_of_components_read_meanings_and_never_the_palette() -> None:
