@@ -50,7 +50,7 @@ def as_owner(db: None) -> Iterator[Callable[[str], None]]:
     """Do to the tables what only their owner could: the refusals of the database are lifted first."""
     _execute(lifting(connection.vendor))
 
-    def tamper(sql: str, *values: object) -> None:
+    def tamper(sql: str, *values: str | int) -> None:
         with connection.cursor() as cursor:
             cursor.execute(sql, values)
 
