@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
@@ -26,7 +27,7 @@ class Role(models.TextChoices):
 class User(AbstractBaseUser):
     """A person. ``ref`` is the stable public name (the ``sub`` of tokens); the e-mail address may change."""
 
-    password = None  # type: ignore[assignment,misc]  # AbstractBaseUser's column is removed: there are no passwords
+    password = None  # type: ignore[assignment]  # AbstractBaseUser's column is removed: there are no passwords
     last_login = models.DateTimeField(null=True, blank=True)
     ref = models.CharField(max_length=40, unique=True, default=partial(new_ref, "usr"), editable=False)
     email = models.EmailField(max_length=254)
@@ -37,7 +38,7 @@ class User(AbstractBaseUser):
     created_at = models.DateTimeField(auto_now_add=True)
 
     USERNAME_FIELD = "email"
-    REQUIRED_FIELDS: list[str] = []
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
         constraints = [
