@@ -1,0 +1,1 @@
+"""Pages about agents, resources and policies: above the rooms whose data they show together."""

@@ -1,0 +1,107 @@
+"""The identity stack of one agent, as far as there is real data: one row a layer, identifier at the bottom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from aims.authorization.models import AccessToken, ApprovalRequest, DelegationGrant
+from aims.credentials import queries as keys
+from aims.identifier.models import Agent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One row. tone: yes, no, waiting, info or plain. is_dimmed: a lower row is broken."""
+
+    name: str
+    text: str
+    tag: str
+    tone: str
+    sub: str = ""
+    kind: str = ""
+    href: str = ""
+    action: str = ""
+    is_dimmed: bool = False
+
+
+def stack_of(agent: Agent, *, now: object) -> list[Layer]:
+    """Return the layers, top to bottom."""
+    has_keys = bool(keys.keys_of(agent.ref)) or keys.jwks_uri_of(agent.ref) is not None
+    is_sound = agent.state == "active" and has_keys
+    return [
+        _observability(agent, is_dimmed=not is_sound),
+        _authorization(agent, now=now, is_dimmed=not is_sound),
+        _authentication(has_keys, is_dimmed=not is_sound),
+        _credentials(agent, has_keys),
+        _identifier(agent),
+    ]
+
+
+def _observability(agent: Agent, *, is_dimmed: bool) -> Layer:
+    token = AccessToken.objects.filter(agent=agent).order_by("-issued_at").first()
+    asked = ApprovalRequest.objects.filter(agent=agent).count()
+    seen = token.issued_at if token is not None else None
+    return Layer(
+        name=_("Observability"),
+        text=_("last token %(at)s") % {"at": date_format(seen, "DATETIME_FORMAT")}
+        if seen
+        else _("no token issued yet"),
+        sub=ngettext("asked a person once", "asked a person %(n)s times", asked) % {"n": asked},
+        tag=_("Recorded"),
+        tone="plain",
+        href=f"/audit/?agent={agent.identifier}",
+        action=_("See the log"),
+        is_dimmed=is_dimmed,
+    )
+
+
+def _authorization(agent: Agent, *, now: object, is_dimmed: bool) -> Layer:
+    count = DelegationGrant.objects.filter(agent=agent, revoked_at=None, until_at__gt=now).count()
+    return Layer(
+        name=_("Authorization"),
+        text=ngettext("%(n)s grant in force", "%(n)s grants in force", count) % {"n": count},
+        tag=_("Bounded") if count else _("Nothing granted"),
+        tone="yes" if count else "plain",
+        href=f"/grants/?agent={agent.ref}",
+        action=_("See the grants"),
+        is_dimmed=is_dimmed,
+    )
+
+
+def _authentication(has_keys: bool, *, is_dimmed: bool) -> Layer:
+    return Layer(
+        name=_("Authentication"),
+        text=_("private_key_jwt, each assertion once"),
+        tag=_("Key-bound") if has_keys else _("Can't sign in"),
+        tone="yes" if has_keys else "waiting",
+        is_dimmed=is_dimmed,
+    )
+
+
+def _credentials(agent: Agent, has_keys: bool) -> Layer:
+    held, uri = keys.keys_of(agent.ref), keys.jwks_uri_of(agent.ref)
+    algorithms = ", ".join(sorted({key.algorithm for key in held}))
+    text = ngettext("%(n)s public key", "%(n)s public keys", len(held)) % {"n": len(held)}
+    return Layer(
+        name=_("Credentials"),
+        text=f"{text} · {algorithms}" if algorithms else text,
+        sub=_("published at %(uri)s") % {"uri": uri} if uri else "",
+        tag=_("No static secret") if has_keys else _("No key registered"),
+        tone="yes" if has_keys else "no",
+    )
+
+
+def _identifier(agent: Agent) -> Layer:
+    since = date_format(agent.registered_at, "DATE_FORMAT")
+    return Layer(
+        name=_("Identifier"),
+        text=agent.identifier,
+        kind="mono",
+        sub=_("since %(date)s, never reused") % {"date": since},
+        tag=agent.get_state_display(),
+        tone={"active": "yes", "suspended": "waiting"}.get(agent.state, "no"),
+    )
