@@ -55,7 +55,8 @@ def is_synced(decision: Decision) -> bool:
 
 def _signed_yes(decision: Decision) -> receipts.SignedYes:
     passkey, client_data = decision.passkey, bytes(decision.client_data_json or b"")
-    assert passkey is not None and decision.is_signed
+    assert passkey is not None
+    assert decision.is_signed
     return receipts.SignedYes(
         approver=decision.person.ref,
         is_synced=is_synced(decision),

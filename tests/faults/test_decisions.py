@@ -59,7 +59,8 @@ def test_a_step_that_fails_leaves_nothing_behind(
             stage.approve(request, response=response)
     request.refresh_from_db()
     assert (request.state, request.receipt_ref) == ("pending", "")
-    assert not Decision.objects.exists() and not Receipt.objects.exists()
+    assert not Decision.objects.exists()
+    assert not Receipt.objects.exists()
     assert PreparedContext.objects.count() == 1
     assert InboxRow.objects.count() == entries
     stage.passkey.refresh_from_db()

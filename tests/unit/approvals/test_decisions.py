@@ -55,7 +55,8 @@ def test_a_signed_yes_becomes_a_receipt_that_verifies_offline(stage: Stage) -> N
     request.refresh_from_db()
     receipt = Receipt.objects.get(request=request)
     assert (request.state, request.receipt_ref, request.receipt_hash) == ("approved", receipt.ref, receipt.hash)
-    assert decision.is_signed and decision.passkey == stage.passkey
+    assert decision.is_signed
+    assert decision.passkey == stage.passkey
     verified = verify_receipt(receipt.jws, jwks=published_jwks(), origins=settings.RP_ORIGINS)
     assert verified.approvers == (stage.ada.ref,)
     assert verified.receipt_hash == receipt.hash

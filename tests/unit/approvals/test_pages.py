@@ -68,8 +68,10 @@ def test_the_card_has_its_three_zones_and_the_bytes(stage: Stage) -> None:
     request = stage.open()
     html = page(browser(stage.ada), f"/inbox/{request.ref}/")
     assert "DE02 1203 0000 0000 2020 51" in html
-    assert '<blockquote class="said">' in html and "The due date is today." in html
-    assert "You are asked because" in html and "ask-before-it-leaves-the-house" in html
+    assert '<blockquote class="said">' in html
+    assert "The due date is today." in html
+    assert "You are asked because" in html
+    assert "ask-before-it-leaves-the-house" in html
     assert "Your passkey signs the statement above" in html
     assert request.request_hash in html
     assert "Not part of what you sign." in html
@@ -227,7 +229,8 @@ def test_looking_decides_nothing(stage: Stage, verb: str) -> None:
 def test_an_expired_request_says_what_to_do_now(stage: Stage) -> None:
     request = stage.open(requested_expiry_s=5, now=clock.now() - timedelta(seconds=30))
     html = page(browser(stage.ada), f"/inbox/{request.ref}/")
-    assert "Expired" in html and "the agent has to ask again" in html
+    assert "Expired" in html
+    assert "the agent has to ask again" in html
     assert "data-decide" not in html
 
 

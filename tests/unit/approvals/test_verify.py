@@ -56,42 +56,38 @@ def test_a_receipt_is_verified_without_us(issuer: Issuer, ada: Signer) -> None:
 
 def test_claims_are_those_of_the_format_and_no_others(issuer: Issuer, ada: Signer) -> None:
     claims = claims_of(ada.sign(R), statement=R)
-    assert claims.keys() == set(
-        [
-            "iss",
-            "aud",
-            "iat",
-            "jti",
-            "sub",
-            "client_id",
-            "act",
-            "request_hash",
-            "request_jcs",
-            "decision",
-            "approved_until",
-            "quorum",
-            "approvals",
-            "policy",
-        ]
-    )
-    assert claims["approvals"][0].keys() == set(
-        [
-            "approver",
-            "amr",
-            "acr",
-            "auth_time",
-            "credential_id",
-            "cose_key",
-            "rp_id",
-            "origin",
-            "context_jcs",
-            "challenge",
-            "authenticatorData",
-            "clientDataJSON",
-            "signature",
-            "enrolment",
-        ]
-    )
+    assert claims.keys() == {
+        "iss",
+        "aud",
+        "iat",
+        "jti",
+        "sub",
+        "client_id",
+        "act",
+        "request_hash",
+        "request_jcs",
+        "decision",
+        "approved_until",
+        "quorum",
+        "approvals",
+        "policy",
+    }
+    assert claims["approvals"][0].keys() == {
+        "approver",
+        "amr",
+        "acr",
+        "auth_time",
+        "credential_id",
+        "cose_key",
+        "rp_id",
+        "origin",
+        "context_jcs",
+        "challenge",
+        "authenticatorData",
+        "clientDataJSON",
+        "signature",
+        "enrolment",
+    }
     assert (claims["approvals"][0]["acr"], claims["approvals"][0]["amr"]) == ("phrh", ["hwk", "user", "pop"])
 
 
