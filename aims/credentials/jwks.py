@@ -76,7 +76,7 @@ def _checked(jwk: dict[str, Any]) -> PublicKey:
     algorithm = jwk.get("alg") or next(name for name in _DEFAULT if name in algorithms_of(key))
     if algorithm not in ALGORITHMS or algorithm not in algorithms_of(key):
         raise KeysRefused(f"A key's algorithm is not one of {', '.join(sorted(ALGORITHMS))}, or does not fit the key.")
-    public = {name: jwk[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in jwk}
+    public: dict[str, Any] = {name: jwk[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in jwk}
     kid = jwk.get("kid") or thumbprint(public)
     if not isinstance(kid, str) or len(kid) > KID_MAX:
         raise KeysRefused(f"A kid is a text of at most {KID_MAX} characters.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from cryptography.hazmat.primitives import serialization
 from joserfc.jwk import ECKey
 
@@ -23,7 +21,7 @@ def unwrap(wrapped: bytes, *, purpose: str, kid: str) -> ECKey:
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return cast(ECKey, ECKey.import_key(pem))
+    return ECKey.import_key(pem)
 
 
 def rewrap(wrapped: bytes, *, purpose: str, kid: str) -> bytes:

@@ -111,7 +111,7 @@ def read(raw: bytes) -> dict[str, list[dict[str, Any]]]:
         place = "/".join(map(str, errors[0].absolute_path)) or "the file"
         raise ConfigurationRefused(f"{place}: {errors[0].message[:300]}")
     _check_keys(document)
-    return document  # type: ignore[no-any-return]
+    return document
 
 
 def _check_keys(document: dict[str, Any]) -> None:
