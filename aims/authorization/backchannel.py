@@ -6,17 +6,12 @@ Spec: CIBA Core 1.0 §7.1, §13; RFC 9396; RFC 8707.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aims.authorization.request_errors import (
-    InvalidAuthorizationDetails,
-    InvalidBindingMessage,
-    InvalidRequest,
-    InvalidScope,
-    InvalidTarget,
-)
+from aims.authorization.errors import InvalidAuthorizationDetails, InvalidRequest, InvalidScope, InvalidTarget
+from aims.authorization.request_errors import InvalidBindingMessage
 from aims.authorization.wanted import OPENID, WantedRefused, checked_details, read_details
 from aims.kit.forms import Form, single
 
@@ -71,11 +66,12 @@ def read(parameters: Mapping[str, Any], *, is_ping: bool) -> Asked:
         if name in parameters and not isinstance(parameters[name], str):
             raise InvalidRequest(f"{name} must be a string.")
     hint = _one_hint(parameters)
+    details = _details(parameters.get("authorization_details"))
     return Asked(
         requested_expiry_s=_expiry(parameters.get("requested_expiry")),
         scope=_scope(parameters.get("scope")),
-        resource=_resource(parameters.get("resource")),
-        details=_details(parameters.get("authorization_details")),
+        resource=_resource(parameters.get("resource"), details),
+        details=details,
         binding_message=_binding(parameters.get("binding_message")),
         agent_says=_says(parameters.get("agent_says")),
         notification_token=_notification(parameters.get("client_notification_token")) if is_ping else None,
@@ -115,10 +111,17 @@ def _scope(value: str | None) -> tuple[str, ...]:
     return tokens
 
 
-def _resource(value: str | None) -> str:
-    if not value:  # RFC 8707 §2: missing
-        raise InvalidTarget("Name one resource.")
-    return value
+def _resource(value: str | None, details: Sequence[Mapping[str, Any]]) -> str:
+    """Return the resource named (RFC 8707 §2), or the one location that the details share (RFC 9396 §2.2)."""
+    places = {value} if value else {place for detail in details for place in _locations(detail)}
+    if len(places) != 1:
+        raise InvalidTarget
+    return str(places.pop())
+
+
+def _locations(detail: Mapping[str, Any]) -> list[str]:
+    places = detail.get("locations", [])
+    return [place for place in places if isinstance(place, str)] if isinstance(places, list) else []
 
 
 def _details(value: Any) -> tuple[dict[str, Any], ...]:

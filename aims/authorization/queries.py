@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Q, QuerySet
 
-from aims.authorization.models import ApprovalRequest, DelegationGrant
+from aims.authorization.models import Application, ApprovalRequest, DelegationGrant
 from aims.authorization.states import OPEN, RequestState
 from aims.identifier.models import Agent, Resource
 from aims.kit import clock
 from aims.people.models import Role, User
 
 LIST_MAX = 200
+CIBA = "urn:openid:params:grant-type:ciba"
+AGENT_GRANTS = ["client_credentials", CIBA]
 DECIDED = [RequestState.APPROVED, RequestState.REDEEMED, RequestState.DENIED]
 
 
@@ -135,6 +137,12 @@ def grants_covering(
         for grant in found.select_related("from_person").order_by("-until_at", "pk")
         if wanted <= set(grant.actions) and kinds <= set(grant.detail_types)
     ]
+
+
+def client_of(agent: Agent) -> Application:
+    """Return the agent's client registration; an agent that registered nothing may use both grants, and polls."""
+    found = Application.objects.filter(agent=agent).first()
+    return found or Application(agent=agent, client_id=agent.identifier, client_secret="", grant_types=AGENT_GRANTS)
 
 
 def live_grants(*, now: datetime) -> QuerySet[DelegationGrant]:

@@ -77,34 +77,6 @@ class TooManyOpen(AimsError):
     retry_after_s = 60
 
 
-class InvalidRequest(AimsError):
-    """A parameter is missing, malformed or out of place. Spec: CIBA Core 1.0 §13."""
-
-    code = "invalid_request"
-    public = _("A parameter is missing or malformed.")
-
-
-class InvalidScope(AimsError):
-    """Spec: CIBA Core 1.0 §13."""
-
-    code = "invalid_scope"
-    public = _("The scope is unknown or malformed.")
-
-
-class InvalidTarget(AimsError):
-    """Spec: RFC 8707 §2."""
-
-    code = "invalid_target"
-    public = _("The resource is missing or not registered here.")
-
-
-class InvalidAuthorizationDetails(AimsError):
-    """Spec: RFC 9396 §5."""
-
-    code = "invalid_authorization_details"
-    public = _("The authorization_details are not acceptable.")
-
-
 class InvalidBindingMessage(AimsError):
     """Spec: CIBA Core 1.0 §13."""
 
@@ -117,13 +89,6 @@ class UnknownUserId(AimsError):
 
     code = "unknown_user_id"
     public = _("The hint leads to nobody whom this agent may ask.")
-
-
-class UnauthorizedClient(AimsError):
-    """Spec: CIBA Core 1.0 §13; RFC 6749 §5.2."""
-
-    code = "unauthorized_client"
-    public = _("This client may not use this grant type.")
 
 
 class AuthorizationPending(AimsError):
@@ -149,17 +114,3 @@ class ExpiredToken(AimsError):
 
     code = "expired_token"
     public = _("The request has expired. Start again.")
-
-
-class AccessDenied(AimsError):
-    """Denied, withdrawn, overtaken, or the policy of now says no. Spec: CIBA Core 1.0 §11."""
-
-    code = "access_denied"
-    public = _("The request was not approved.")
-
-
-class InvalidGrant(AimsError):
-    """The id is unknown, another client's, or used. Spec: CIBA Core 1.0 §11."""
-
-    code = "invalid_grant"
-    public = _("The auth_req_id is unknown, not yours, or used.")

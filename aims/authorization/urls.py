@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpResponse
 from django.urls import path
 
+from aims.authorization import views
 from aims.authorization.endpoints.bc_authorize import bc_authorize
 from aims.authorization.endpoints.introspect import introspect
 from aims.authorization.endpoints.jwks import jwks
@@ -29,4 +30,11 @@ urlpatterns = [
     path("oauth/bc-authorize", backchannel),
     path("oauth/introspect", introspect),
     path("oauth/revoke", revoke),
+    path("agents/<slug:ref>/suspend/", views.suspend, name="agent-suspend"),
+    path("agents/<slug:ref>/resume/", views.resume, name="agent-resume"),
+    path("agents/<slug:ref>/retire/", views.retire, name="agent-retire"),
+    path("agents/<slug:ref>/stop/", views.stop, name="agent-stop"),
+    path("grants/", views.grant_list, name="grants"),
+    path("grants/<slug:ref>/revoke/", views.revoke_grant, name="grant-revoke"),
+    path("me/agents/", views.my_agents, name="my-agents"),
 ]

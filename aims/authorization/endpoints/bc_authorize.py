@@ -8,9 +8,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from aims.authentication.client import Client, authenticate, import_key
+from aims.authorization import queries
 from aims.authorization.backchannel import Asked, from_form, read
+from aims.authorization.errors import InvalidRequest, UnauthorizedClient
 from aims.authorization.models import Application
-from aims.authorization.request_errors import InvalidRequest, UnauthorizedClient
 from aims.authorization.services import backchannel
 from aims.authorization.signed_requests import SignedRequestRefused, Unpacked, token_of, unpack
 from aims.credentials import queries as credentials
@@ -19,7 +20,6 @@ from aims.kit.errors import AimsError
 from aims.kit.forms import Form
 from aims.kit.jose import Header, JoseKey
 
-CIBA = "urn:openid:params:grant-type:ciba"
 MODES = frozenset({"poll", "ping"})
 
 
@@ -51,8 +51,8 @@ def _accepted(client: Client, agent: Agent, form: Form, *, now: datetime) -> bac
 
 
 def _read(client: Client, agent: Agent, form: Form, *, now: datetime) -> tuple[str, Asked, Unpacked | None]:
-    application = Application.objects.filter(agent=agent).first()
-    if application is None or not application.allows_grant_type(CIBA):
+    application = queries.client_of(agent)
+    if not application.allows_grant_type(queries.CIBA):
         raise UnauthorizedClient
     mode = application.backchannel_token_delivery_mode
     if mode not in MODES:

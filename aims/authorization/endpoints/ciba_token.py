@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.http import HttpResponse
+
 from aims.authentication.client import Client
-from aims.authorization.models import Application
-from aims.authorization.request_errors import InvalidGrant, InvalidRequest, UnauthorizedClient
+from aims.authorization import queries
+from aims.authorization.errors import InvalidGrant, InvalidRequest, UnauthorizedClient
+from aims.authorization.pipeline import Call, answer
 from aims.authorization.services import redemption
 from aims.authorization.services.backchannel import once, record_refusal
 from aims.identifier.models import Agent
 from aims.kit.errors import AimsError
 from aims.kit.forms import Form, single
 
-CIBA = "urn:openid:params:grant-type:ciba"
-WAIT_MAX_S = 25
+CIBA = queries.CIBA
 AUTH_REQ_ID_MAX = 256
-_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*([0-9]{1,4})(?:$|[,;\s])", re.ASCII)
+
+
+def handle(call: Call) -> HttpResponse:
+    """Answer a poll; its verb spends the proof and settles its refusals: a poll in vain is no entry."""
+    call.is_settling = True
+    return answer(ciba_token(call.client, call.form, now=call.now))
 
 
 def ciba_token(client: Client, form: Form, *, now: datetime) -> dict[str, Any]:
@@ -34,16 +39,10 @@ def ciba_token(client: Client, form: Form, *, now: datetime) -> dict[str, Any]:
     return redemption.redeem(client, agent, auth_req_id, now=now)
 
 
-def wait_s(headers: Mapping[str, str]) -> int:
-    """Return how long the client would have its poll held: at most 25 s, 0 if not at all. Spec: RFC 7240 §4.3."""
-    found = _WAIT.search(headers.get("Prefer", ""))
-    return min(int(found[1]), WAIT_MAX_S) if found else 0
-
-
 def _auth_req_id(agent: Agent, form: Form) -> str:
-    application = Application.objects.filter(agent=agent).first()
+    application = queries.client_of(agent)
     # §10.1: a push client may not come here; so may nobody who did not register the grant.
-    if application is None or not application.allows_grant_type(CIBA):
+    if not application.allows_grant_type(CIBA):
         raise UnauthorizedClient
     if application.backchannel_token_delivery_mode not in {"poll", "ping"}:
         raise UnauthorizedClient

@@ -15,8 +15,9 @@ from django.db import transaction
 from aims.authentication.client import Client, Proof, spend
 from aims.authorization import queries
 from aims.authorization.backchannel import REFUSED, Asked
+from aims.authorization.errors import InvalidRequest, InvalidTarget
 from aims.authorization.models import BackchannelRequest
-from aims.authorization.request_errors import AskDenied, InvalidRequest, InvalidTarget, UnknownUserId
+from aims.authorization.request_errors import AskDenied, UnknownUserId
 from aims.authorization.request_events import RequestRefused
 from aims.authorization.services.opening import OpenRequest, open_request
 from aims.authorization.services.policy import POSTURE_UNKNOWN

@@ -176,7 +176,7 @@ def _statement(command: OpenRequest, agent: Agent, asking: Asking, *, now: datet
 
 def _snapshots(command: OpenRequest, agent: Agent, *, now: datetime) -> dict[str, Any]:
     history = queries.history_of(agent, command.subject, now=now)
-    actions = dict.fromkeys((replace(item, detail=None) for item in command.wanted))
+    actions = dict.fromkeys(replace(item, detail=None) for item in command.wanted)
     return {
         "at": int(now.timestamp()),
         "agent": {
@@ -229,7 +229,7 @@ def _record(request: ApprovalRequest, asking: Asking, people: Sequence[User]) ->
         request_hash=request.request_hash,
         door=request.door,
         reversibility=request.reversibility,
-        template_hash=parse(request.statement).template.hash,
+        template_hash=parse(bytes(request.statement)).template.hash,
         policy_version=asking.version,
         policy_hash=asking.hash,
         determined_by=list(asking.policies),

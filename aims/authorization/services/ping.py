@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from aims.authorization.models import Application, BackchannelRequest
+from aims.authorization.models import BackchannelRequest
+from aims.authorization.queries import client_of
 from aims.authorization.request_events import PingDelivered, PingGivenUp
 from aims.authorization.services.backchannel import SEAL_PURPOSE
 from aims.authorization.services.requests import facts_of
@@ -60,7 +61,7 @@ def _claim(door: BackchannelRequest, *, now: datetime) -> bool:
 
 
 def _call(door: BackchannelRequest) -> _Answer:
-    endpoint = Application.objects.get(agent=door.request.agent).backchannel_client_notification_endpoint
+    endpoint = client_of(door.request.agent).backchannel_client_notification_endpoint
     if not endpoint or door.sealed_delivery is None:
         return _Answer("no_endpoint", is_final=True)
     delivery = json.loads(unseal(bytes(door.sealed_delivery), purpose=SEAL_PURPOSE))

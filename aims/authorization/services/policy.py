@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from aims.authorization import queries
+from aims.authorization import cards, queries
 from aims.authorization.asking import Asking, strictest
 from aims.authorization.models import ApprovalRequest
 from aims.authorization.wanted import Wanted, harder
-from aims.authorization import cards
 from aims.identifier.models import Agent, Resource
 from aims.people.models import User
 from aims.policy import queries as policies
@@ -19,16 +18,10 @@ from aims.policy.engine import Deny, PolicyFacts, evaluate
 POSTURE_UNKNOWN = "unknown"  # until attestation exists
 
 
-def facts_for(
-    agent: Agent, subject: User | None, resource: Resource, item: Wanted, *, now: datetime
-) -> PolicyFacts:
+def facts_for(agent: Agent, subject: User | None, resource: Resource, item: Wanted, *, now: datetime) -> PolicyFacts:
     """Return the facts about one wanted action as they are now."""
     detail = item.detail or {}
-    amount = (
-        detail.get("instructedAmount")
-        if detail.get("type") == "payment_initiation"
-        else None
-    )
+    amount = detail.get("instructedAmount") if detail.get("type") == "payment_initiation" else None
     return PolicyFacts(
         agent=agent.identifier,
         agent_state=agent.state,
@@ -63,18 +56,11 @@ def consult_again(request: ApprovalRequest, *, now: datetime) -> Asking | Deny:
     return consult([_refreshed(request, kept, now=now) for kept in request.facts])
 
 
-def is_stricter(
-    asking: Asking, request: ApprovalRequest, *, deciders: Sequence[str], now: datetime
-) -> bool:
+def is_stricter(asking: Asking, request: ApprovalRequest, *, deciders: Sequence[str], now: datetime) -> bool:
     """Return whether the policy of now asks for more than this request did, or for other people than decided."""
-    if (
-        asking.quorum > request.required
-        or (asking.use_within_s or request.use_within_s) < request.use_within_s
-    ):
+    if asking.quorum > request.required or (asking.use_within_s or request.use_within_s) < request.use_within_s:
         return True
-    return not set(deciders) <= {
-        person.ref for person in eligible(asking, request, now=now)
-    }
+    return not set(deciders) <= {person.ref for person in eligible(asking, request, now=now)}
 
 
 def eligible(asking: Asking, request: ApprovalRequest, *, now: datetime) -> list[User]:
@@ -87,29 +73,19 @@ def eligible(asking: Asking, request: ApprovalRequest, *, now: datetime) -> list
     )
 
 
-def eligible_people(
-    asking: Asking, *, subject: User, owner: User, moments: Sequence[datetime]
-) -> list[User]:
+def eligible_people(asking: Asking, *, subject: User, owner: User, moments: Sequence[datetime]) -> list[User]:
     """Return the people in every set of approvers, at every moment, who hold the role and are not excluded."""
-    excluded = queries.people_named(
-        asking.exclude, subject=subject, owner=owner, at=moments[0]
-    )
+    excluded = queries.people_named(asking.exclude, subject=subject, owner=owner, at=moments[0])
     keys: set[int] | None = None
     for at in dict.fromkeys(moments):
         for names in asking.approvers:
             named = queries.people_named(names, subject=subject, owner=owner, at=at)
             keys = named if keys is None else keys & named
-        keys = set(
-            queries.approvers((keys or set()) - excluded, at=at).values_list(
-                "pk", flat=True
-            )
-        )
+        keys = set(queries.approvers((keys or set()) - excluded, at=at).values_list("pk", flat=True))
     return list(User.objects.filter(pk__in=keys or set()).order_by("ref"))
 
 
-def _refreshed(
-    request: ApprovalRequest, kept: dict[str, Any], *, now: datetime
-) -> PolicyFacts:
+def _refreshed(request: ApprovalRequest, kept: dict[str, Any], *, now: datetime) -> PolicyFacts:
     agent, subject = request.agent, request.subject
     fresh = {
         "agent_state": agent.state,
@@ -128,9 +104,7 @@ def _refreshed(
 
 
 def _reversibility_now(kept: dict[str, Any]) -> str:
-    resource = Resource.objects.filter(
-        identifier=kept["resource"], retired_at=None
-    ).first()
+    resource = Resource.objects.filter(identifier=kept["resource"], retired_at=None).first()
     action = resource and resource.actions.filter(name=kept["action"]).first()
     if not action:
         return "irreversible"  # gone from the registry: the hardest, until somebody says otherwise

@@ -5,35 +5,35 @@ Rows are locked in one order everywhere: agent, request, door.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
 from aims.authentication.client import Client
-from aims.authorization import approved, queries
-from aims.authorization.models import AccessToken, Application, ApprovalRequest, BackchannelRequest
+from aims.authorization import queries
+from aims.authorization.asking import Asking
+from aims.authorization.errors import AccessDenied, InvalidGrant
+from aims.authorization.models import ApprovalRequest, BackchannelRequest
 from aims.authorization.request_errors import (
-    AccessDenied,
     AlreadyDecided,
     AuthorizationPending,
     ExpiredToken,
-    InvalidGrant,
     SlowDown,
 )
 from aims.authorization.request_events import RedemptionRefused, RequestRedeemed
-from aims.authorization.services import policy
+from aims.authorization.services import policy, tokens
 from aims.authorization.services.backchannel import once
 from aims.authorization.services.requests import deny_by_policy, facts_of, locked, move, supersede
 from aims.authorization.statement import Statement, parse, request_hash
 from aims.authorization.states import OPEN, RequestState
+from aims.authorization.tokens import LIFETIME_S, TokenFacts
 from aims.credentials import signing
 from aims.credentials.models import KeyPurpose
 from aims.identifier.models import Agent, AgentState
 from aims.kit.errors import AimsError
-from aims.kit.ids import digest, new_ref
+from aims.kit.ids import digest
 from aims.policy.engine import Deny
 from audit.write import Facts, record
 
@@ -51,23 +51,10 @@ def redeem(client: Client, agent: Agent, auth_req_id: str, *, now: datetime) -> 
     """
     outcome = once(
         client,
-        lambda: _outcome(agent, auth_req_id, is_poll=True, now=now),
+        lambda: _outcome(agent, auth_req_id, now=now),
         lambda error: _record_refusal(agent, "", error),
     )
     return _answered(outcome)
-
-
-def look_again(agent: Agent, auth_req_id: str, *, now: datetime) -> dict[str, Any]:
-    """Answer a held poll (CIBA 1.0 §11): its proof was spent and it was counted when it came. Raises as ``redeem``."""
-    with transaction.atomic():
-        outcome = _outcome(agent, auth_req_id, is_poll=False, now=now)
-    return _answered(outcome)
-
-
-def request_ref(agent: Agent, auth_req_id: str) -> str | None:
-    """Return the ref of this agent's request of this id: what a held poll waits for."""
-    found = BackchannelRequest.objects.filter(auth_req_id_hash=digest(auth_req_id), request__agent=agent)
-    return found.values_list("request__ref", flat=True).first()
 
 
 def _answered(outcome: Outcome) -> dict[str, Any]:
@@ -76,7 +63,7 @@ def _answered(outcome: Outcome) -> dict[str, Any]:
     return outcome
 
 
-def _outcome(agent: Agent, auth_req_id: str, *, is_poll: bool, now: datetime) -> Outcome:
+def _outcome(agent: Agent, auth_req_id: str, *, now: datetime) -> Outcome:
     """Return the token response or the error. Returned, not raised: what was written has to be committed."""
     # Bound to the client first: an id in the wrong hands is as unknown, and stays good for its owner.
     found = BackchannelRequest.objects.filter(auth_req_id_hash=digest(auth_req_id), request__agent=agent)
@@ -86,19 +73,17 @@ def _outcome(agent: Agent, auth_req_id: str, *, is_poll: bool, now: datetime) ->
     request = door.request
     state = RequestState(request.state)
     if state in OPEN and request.expires_at > now:
-        return _pending(door, is_poll=is_poll, now=now)
+        return _pending(door, now=now)
     if state in OPEN or state == RequestState.EXPIRED:
         return _refused(agent, request.ref, ExpiredToken())
     if state == RequestState.REDEEMED:
         return _refused(agent, request.ref, InvalidGrant())
     if state != RequestState.APPROVED:
-        return _refused(agent, request.ref, AccessDenied())
+        return _refused(agent, request.ref, AccessDenied("The request was not approved."))
     return _redeemed(agent, request, now=now)
 
 
-def _pending(door: BackchannelRequest, *, is_poll: bool, now: datetime) -> AimsError:
-    if not is_poll:
-        return AuthorizationPending(retry_after_s=door.interval_s)
+def _pending(door: BackchannelRequest, *, now: datetime) -> AimsError:
     last = door.last_poll_at
     is_early = last is not None and now < last + timedelta(seconds=door.interval_s) - EARLY_TOLERANCE
     ApprovalRequest.objects.filter(pk=door.request_id).update(polls=F("polls") + 1)
@@ -113,21 +98,22 @@ def _pending(door: BackchannelRequest, *, is_poll: bool, now: datetime) -> AimsE
 def _redeemed(agent: Agent, seen: ApprovalRequest, *, now: datetime) -> Outcome:
     request = locked(seen)
     if request.agent.state != AgentState.ACTIVE:
-        return _refused(agent, request.ref, AccessDenied())
+        return _refused(agent, request.ref, AccessDenied("The request was not approved."))
     if RequestState(request.state) != RequestState.APPROVED:
         return _refused(agent, request.ref, InvalidGrant())
     if request.approved_until_at is None or request.approved_until_at <= now:
         return _refused(agent, request.ref, ExpiredToken())
-    if trouble := _reconsidered(request, now=now):
-        return trouble
+    answer = _reconsidered(request, now=now)
+    if isinstance(answer, AimsError):
+        return answer
     try:
         move(request, to=RequestState.REDEEMED, of=frozenset({RequestState.APPROVED}), redeemed_at=now)
     except AlreadyDecided:
         return _refused(agent, request.ref, InvalidGrant())
-    return _issued(request, now=now)
+    return _issued(request, answer, now=now)
 
 
-def _reconsidered(request: ApprovalRequest, *, now: datetime) -> AimsError | None:
+def _reconsidered(request: ApprovalRequest, *, now: datetime) -> Asking | AimsError:
     answer = policy.consult_again(request, now=now)
     if isinstance(answer, Deny):
         deny_by_policy(request, answer, now=now)
@@ -135,52 +121,59 @@ def _reconsidered(request: ApprovalRequest, *, now: datetime) -> AimsError | Non
     if policy.is_stricter(answer, request, deciders=request.decided_by, now=now):
         supersede(request, version=answer.version, policies=answer.policies, now=now)
         return AccessDenied("The policy has changed and asks for more. Ask again.")
-    return None
+    return answer
 
 
-def _issued(request: ApprovalRequest, *, now: datetime) -> dict[str, Any]:
+def _issued(request: ApprovalRequest, asking: Asking, *, now: datetime) -> dict[str, Any]:
     raw = bytes(request.statement)
     assert request_hash(raw) == request.request_hash, "the stored statement is not the one that was signed"
-    statement, decided, jti = parse(raw), _approved(request), new_ref("tok")
-    now_s = int(now.timestamp())
-    claims = approved.access_token(
-        statement, decided, sub=_sub(request, statement, now=now), jti=jti, txn=request.txn, now_s=now_s
-    )
-    token = signing.current(KeyPurpose.ACCESS_TOKEN).sign(claims, "at+jwt")
-    _store(request, claims, token, now=now)
+    statement = parse(raw)
+    facts = _token_facts(request, statement, now=now)
+    prepared = tokens.prepare(facts, agent=request.agent, request=request, now=now)
+    actions = list(dict.fromkeys(kept["action"] for kept in request.facts))
+    tokens.save(prepared, actions=actions, policy_version=asking.version, policies=asking.policies)
     event = RequestRedeemed(
         request=request.ref,
         request_hash=request.request_hash,
         receipt_hash=request.receipt_hash,
-        jti=jti,
+        jti=str(prepared.row.jti),
         polls=request.polls,
     )
     record(event, by=request.agent.identifier, facts=facts_of(request, decision="allow"))
-    answer = {
-        "access_token": token,
-        "token_type": "Bearer",
-        "expires_in": claims["exp"] - now_s,
-        "scope": statement.scope,
-    }
-    if "authorization_details" in claims:
-        answer["authorization_details"] = claims["authorization_details"]
-    if identity := approved.id_token(statement, decided, txn=request.txn, now_s=now_s):
-        answer["id_token"] = signing.current(KeyPurpose.ID_TOKEN).sign(identity, "JWT")
-    return answer
+    response = prepared.response()
+    if identity := _identity(request, statement, now=now):
+        response["id_token"] = signing.current(KeyPurpose.ID_TOKEN).sign(identity, "JWT")
+    return response
 
 
-def _approved(request: ApprovalRequest) -> approved.Approved:
-    assert request.decided_at is not None and request.approved_until_at is not None
-    return approved.Approved(
-        request_id=request.ref,
-        approved_at=int(request.decided_at.timestamp()),
-        approved_until=int(request.approved_until_at.timestamp()),
-        receipt_hash=request.receipt_hash,
-        receipt_uri=f"{settings.ISSUER}/receipts/{request.receipt_ref}",
-        required=request.required,
-        count=len(request.decided_by),
+def _token_facts(request: ApprovalRequest, statement: Statement, *, now: datetime) -> TokenFacts:
+    assert request.approved_until_at is not None
+    return TokenFacts(
+        client_id=statement.client_id,
+        subject=_sub(request, statement, now=now),
+        audience=statement.resource,
+        scope=statement.scope,
+        authorization_details=statement.authorization_details,  # exactly as approved
+        txn=request.txn,
+        expires_at=min(now + timedelta(seconds=LIFETIME_S), request.approved_until_at),
+        approval=tokens.approval_of(request),
         subject_signed=request.subject_signed,
     )
+
+
+def _identity(request: ApprovalRequest, statement: Statement, *, now: datetime) -> dict[str, Any] | None:
+    """Return the claims of the ID token; None unless the subject signed: nobody else's sign-in may be asserted."""
+    if request.subject_signed is None:
+        return None
+    now_s = int(now.timestamp())
+    return {
+        "iss": statement.iss,
+        "sub": statement.sub,
+        "aud": statement.client_id,
+        "iat": now_s,
+        "exp": now_s + LIFETIME_S,
+        "txn": request.txn,
+    } | dict(request.subject_signed)
 
 
 def _sub(request: ApprovalRequest, statement: Statement, *, now: datetime) -> str:
@@ -197,23 +190,6 @@ def _sub(request: ApprovalRequest, statement: Statement, *, now: datetime) -> st
     )
     is_theirs = any(grant.from_person_id == request.subject_id for grant in grants)
     return statement.sub if is_theirs else statement.client_id
-
-
-def _store(request: ApprovalRequest, claims: dict[str, Any], token: str, *, now: datetime) -> None:
-    AccessToken.objects.create(
-        token=digest(token),
-        jti=claims["jti"],
-        application=Application.objects.filter(agent=request.agent).first(),
-        agent=request.agent,
-        subject_ref=claims["sub"],
-        txn=request.txn,
-        audience=claims["aud"],
-        authorization_details=claims.get("authorization_details"),
-        request=request,
-        scope=claims["scope"],
-        issued_at=now,
-        expires=datetime.fromtimestamp(claims["exp"], UTC),
-    )
 
 
 def _refused(agent: Agent, ref: str, error: AimsError) -> AimsError:

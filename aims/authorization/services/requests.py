@@ -311,7 +311,7 @@ def _expire(request: ApprovalRequest, *, now: datetime) -> bool:
         event = RequestExpired(
             request=request.ref,
             request_hash=request.request_hash,
-            was=was,
+            was=was.value,
             polls=request.polls,
         )
         record(event, by="system", facts=facts_of(request, decision="not_applicable"))
