@@ -13,7 +13,7 @@ urlpatterns = [
     path("inbox/<slug:ref>/card/", views.card_part, name="inbox-card"),
     path("inbox/<slug:ref>/approve/", views.approve, name="inbox-approve"),
     path("inbox/<slug:ref>/deny/", views.deny, name="inbox-deny"),
-    path("receipts/<slug:ref>.jwt", endpoints.receipt, name="receipt-machine"),
+    path("receipts/<slug:ref>", endpoints.receipt, name="receipt-machine"),
     path("receipts/<slug:ref>/", views.receipt, name="receipt"),
     path("receipts/<slug:ref>/file/", views.receipt_file, name="receipt-file"),
 ]

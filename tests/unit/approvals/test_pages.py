@@ -265,11 +265,11 @@ def test_the_holder_of_the_token_fetches_its_receipt_and_no_other(stage: Stage, 
         expires=clock.now(),
         jti="tok_1",
     )
-    path = f"/receipts/{receipt.ref}.jwt"
+    path = f"/receipts/{receipt.ref}"
     local = {"host": "localhost"}
     got = client.get(path, headers=local | {"authorization": "Bearer the-token"})
     assert (got.content.decode(), got.headers["Content-Type"]) == (receipt.jws, "application/jwt")
     assert client.get(path, headers=local).status_code == 401
     assert client.get(path, headers=local | {"authorization": "Bearer other"}).status_code == 401
-    other = client.get("/receipts/rcp_other.jwt", headers=local | {"authorization": "Bearer the-token"})
+    other = client.get("/receipts/rcp_other", headers=local | {"authorization": "Bearer the-token"})
     assert other.status_code == 401
