@@ -46,8 +46,8 @@ class Door:
         assert answer.status_code == 200, answer.content
         return str(answer.json()["auth_req_id"])
 
-    def ask_signed(self, claims: dict[str, Any], *, outside: dict[str, Any] | None = None, **how: Any) -> Any:
-        how = {"key": self.courier.key, "kid": self.courier.key.thumbprint(), "algorithm": "ES256", "typ": "JWT"} | how
+    def ask_signed(self, claims: dict[str, Any], *, outside: dict[str, Any] | None = None, **changed: Any) -> Any:
+        how: dict[str, Any] = {"key": self.courier.key, "kid": self.courier.key.thumbprint(), "algorithm": "ES256", "typ": "JWT"} | changed
         form = {"request": jose.sign(claims, **how)} | (outside or {})
         return self.courier.post("/oauth/bc-authorize", self.courier.signed(form))
 

@@ -1,0 +1,66 @@
+"""Two at once, on two real connections: one winner, one record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from aims.authorization.models import AccessToken
+from aims.kit.errors import AimsError
+from tests.protocol.ciba.conftest import Door, error_of
+from tests.protocol.ciba.conftest import door as door
+
+pytestmark = [
+    pytest.mark.scaled,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.urls("aims.authorization.urls"),
+]
+
+
+def at_once(*verbs: Callable[[], Any]) -> list[Any]:
+    """Run the verbs in threads that start together; return what each answered or raised."""
+    barrier, results = threading.Barrier(len(verbs)), [None] * len(verbs)
+
+    def run(index: int, verb: Callable[[], Any]) -> None:
+        barrier.wait()
+        try:
+            results[index] = verb()
+        except AimsError as error:
+            results[index] = error
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(verbs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_two_redemptions_give_one_token(door: Door) -> None:
+    auth_req_id = door.asked()
+    door.approve()
+    answers = at_once(lambda: door.poll(auth_req_id), lambda: door.poll(auth_req_id))
+    assert sorted(answer.status_code for answer in answers) == [200, 400]
+    loser = next(answer for answer in answers if answer.status_code == 400)
+    assert error_of(loser) == (400, "invalid_grant")
+    assert AccessToken.objects.filter(request=door.request()).count() == 1
+
+
+def test_yes_against_no_has_one_winner(door: Door) -> None:
+    door.asked()
+    answers = at_once(door.approve, door.deny)
+    assert sum(isinstance(answer, AimsError) for answer in answers) == 1
+    assert door.request().state in {"approved", "denied"}
+
+
+def test_two_polls_at_once_do_not_both_count_as_patient(door: Door) -> None:
+    auth_req_id = door.asked()
+    answers = at_once(lambda: door.poll(auth_req_id), lambda: door.poll(auth_req_id))
+    assert sorted(error_of(answer)[1] for answer in answers) == ["authorization_pending", "slow_down"]
+    assert door.request().polls == 2
