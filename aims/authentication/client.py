@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,7 +36,8 @@ AHEAD_MAX_S = 300
 SKEW_S = 30
 JTI_MAX = 255
 KEPT_MAX = 10_000  # keys in this process
-_kept: dict[tuple[str, int, str | None, str], PublicKey] = {}
+KEPT_S = 60  # a key that vanished from a jwks_uri raises no version
+_kept: dict[tuple[str, int, str | None, str, int], PublicKey] = {}
 # draft-ietf-oauth-rfc7523bis: the explicit type is accepted, not demanded.
 TYPES = (None, "jwt", "client-authentication+jwt")
 
@@ -183,7 +185,7 @@ def _key_of(holder: Agent | Resource, kid: str | None, algorithm: str) -> Public
     """Return the holder's key. An agent's is kept by the agent's version, which rises with every change of its keys."""
     if not isinstance(holder, Agent):
         return credentials.key_for(holder.ref, kid, algorithm)
-    slot = (holder.ref, holder.version, kid, algorithm)
+    slot = (holder.ref, holder.version, kid, algorithm, int(time.monotonic() // KEPT_S))
     found = _kept.get(slot) or credentials.key_for(holder.ref, kid, algorithm)
     if found is not None:
         if len(_kept) >= KEPT_MAX:
