@@ -64,6 +64,7 @@ ASGI_APPLICATION = "aims.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "people.User"
 AUTHENTICATION_BACKENDS = ["aims.people.backend.PasskeyBackend"]
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # User.email is unique, by a constraint on Lower(email) that the check overlooks
 
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
@@ -193,8 +194,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LOCALE_PATHS = [BASE_DIR / "aims" / "locale"]
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]  # served from here: there is no build step, so nothing to collect
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -255,7 +255,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # -- jobs ------------------------------------------------------------------------------------------
-CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_BROKER_URL = REDIS_URL or "memory://localhost/"  # without a host kombu warns at each start
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -269,4 +269,6 @@ LOGGING: dict[str, Any] = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": text("LOG_LEVEL", "INFO")},
+    # A client's 4xx is an answer, not trouble of ours: refusals stand in the audit log.
+    "loggers": {"django.request": {"level": "ERROR"}},
 }

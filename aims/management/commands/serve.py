@@ -8,6 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from aims import startup
+from aims.credentials.services import ensure_signing_keys
+from aims.kit import clock
 from aims.management import serving
 
 
@@ -27,6 +29,7 @@ class Command(BaseCommand):
             raise CommandError("--only and --workers need AIMS_REDIS_URL: without it exactly one process may run.")
         if workers > 1 and only != "machine":
             raise CommandError("--workers goes with --only machine; for more pages, start another process.")
+        ensure_signing_keys(clock.now())
         if only == "machine":
             serving.serve_machine(host, port, workers)
         elif settings.IS_SCALED:
