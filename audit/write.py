@@ -29,6 +29,7 @@ ENTRY_MAX_BYTES = 16 * 1024
 ENTRY_HARD_MAX_BYTES = 65_535  # C2SP tlog-tiles: a bundle spells an entry's length in 16 bits
 TYPE_MAX = 120
 VERSION = 1
+INBOX_INSERT = "INSERT INTO audit_inboxrow (payload)"
 SOURCES_MAX_PER_MINUTE = 1_000
 
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){1,4}")
@@ -65,7 +66,8 @@ class Event:
     tone: ClassVar[Tone]
 
     def __init_subclass__(cls, *, type: str, title: str, tone: Tone = "plain") -> None:
-        assert _TYPE.fullmatch(type) and len(type) <= TYPE_MAX, type
+        assert _TYPE.fullmatch(type), type
+        assert len(type) <= TYPE_MAX, type
         assert tone in get_args(Tone), tone
         assert type not in _vocabulary, f"two events claim {type}"
         cls.type, cls.title, cls.tone = type, title, tone
@@ -134,18 +136,25 @@ def record(event: Event, *, by: str, facts: Facts) -> str:
     if not connection.in_atomic_block:
         raise NotInTransaction(event.type)
     event_id = new_event_id()
-    payload = build(
-        event,
-        event_id=event_id,
-        by=by,
-        facts=facts,
-        occurred_at=stamp(datetime.now(UTC)),
-    )
+    payload = inbox_payload(event, by=by, facts=facts, event_id=event_id)
     # Raw, because the ORM would ask for the new id, which nobody needs. A crash before commit takes both rows.
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO audit_inboxrow (payload) VALUES (%s)", [payload])
-    transaction.on_commit(committed.set)
+        cursor.execute(f"{INBOX_INSERT} VALUES (%s)", [payload])
+    announce()
     return event_id
+
+
+def inbox_payload(event: Event, *, by: str, facts: Facts, event_id: str | None = None) -> bytes:
+    """Return what ``record()`` would write, for a caller whose own single statement makes the change and the entry.
+
+    Put it there after ``INBOX_INSERT``, and call ``announce()``. Raises as ``record()``.
+    """
+    return build(event, event_id=event_id or new_event_id(), by=by, facts=facts, occurred_at=stamp(datetime.now(UTC)))
+
+
+def announce() -> None:
+    """Wake the sequencer of this process once the transaction, if there is one, has committed."""
+    transaction.on_commit(committed.set)
 
 
 def build(event: Event, *, event_id: str, by: str, facts: Facts, occurred_at: str) -> bytes:

@@ -93,6 +93,7 @@ class Resource(models.Model):
     description = models.CharField(max_length=400, blank=True)
     registered_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveBigIntegerField(default=1, help_text="rises on every change of resource or actions")
 
     def __str__(self) -> str:
         return self.name

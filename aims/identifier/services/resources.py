@@ -9,6 +9,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from aims.identifier.errors import (
     ActionRefused,
@@ -86,7 +87,7 @@ def update_resource(resource: Resource, command: RegisterResource, *, by: str, n
             fields.append("actions")
         if not fields:
             return
-        Resource.objects.filter(pk=row.pk).update(**texts)
+        Resource.objects.filter(pk=row.pk).update(version=F("version") + 1, **texts)
         _write_actions(row, command.actions)
         record(
             ResourceChanged(resource=row.ref, fields=fields),
@@ -99,7 +100,8 @@ def update_resource(resource: Resource, command: RegisterResource, *, by: str, n
 def retire_resource(resource: Resource, *, by: str, now: datetime) -> None:
     """Issue no more tokens for a resource. Raises UnlawfulMove."""
     with transaction.atomic():
-        if Resource.objects.filter(pk=resource.pk, retired_at=None).update(retired_at=now) != 1:
+        live = Resource.objects.filter(pk=resource.pk, retired_at=None)
+        if live.update(retired_at=now, version=F("version") + 1) != 1:
             raise UnlawfulMove("This resource has been retired already.")
         record(
             ResourceRetired(resource=resource.ref),
@@ -112,7 +114,8 @@ def retire_resource(resource: Resource, *, by: str, now: datetime) -> None:
 def return_resource(resource: Resource, *, by: str, now: datetime) -> None:
     """Take a retired resource back into use. Raises UnlawfulMove."""
     with transaction.atomic():
-        if Resource.objects.filter(pk=resource.pk, retired_at__isnull=False).update(retired_at=None) != 1:
+        retired = Resource.objects.filter(pk=resource.pk, retired_at__isnull=False)
+        if retired.update(retired_at=None, version=F("version") + 1) != 1:
             raise UnlawfulMove("This resource is in use already.")
         record(
             ResourceReturned(resource=resource.ref),
