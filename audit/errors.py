@@ -33,6 +33,12 @@ class LogKeyMismatch(LogError):
     code = "key_mismatch"
 
 
+class Malformed(LogError):
+    """Bytes in the inbox that ``record()`` would not have written."""
+
+    code = "malformed"
+
+
 class LogForked(LogError):
     """Signing now would show two histories under one origin: a restored or altered database.
 

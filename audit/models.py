@@ -18,11 +18,18 @@ class InboxRow(models.Model):
     payload = models.BinaryField(help_text="canonical bytes without recorded_at")
 
 
+class SetAside(models.Model):
+    """A row of the inbox that is no event: kept as it was found, while an entry in the log holds its hash."""
+
+    payload = models.BinaryField()
+    set_aside_at = models.DateTimeField()
+
+
 class Log(models.Model):
     """One origin of the log. A restore that would fork history begins the next generation, never re-grows this one.
 
     base: global index of its first entry, so that indexes are never used twice.
-    trouble: why signing stopped (``behind`` or ``inconsistent``), or empty.
+    trouble: why signing stopped (``behind``, ``inconsistent``, ``key_missing``, ``storage``, …), or empty.
     """
 
     generation = models.PositiveIntegerField(primary_key=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -13,13 +13,15 @@ from django.db.models import Q, QuerySet
 from audit import merkle, notes, tree
 from audit.canonical import decode
 from audit.checkpoints import current_log
-from audit.errors import NoLog, NoSuchEntry
-from audit.models import Checkpoint, Entry, Head, Log
+from audit.errors import Malformed, NoLog, NoSuchEntry
+from audit.models import Checkpoint, Entry, Head, InboxRow, Log
+from audit.payload import parse
 from audit.write import vocabulary
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 200
 TIMELINE_MAX = 500
+STALLED_AFTER = timedelta(seconds=15)
 WORD_SCAN_MAX = 100_000  # words are searched in this many of the newest entries; references in all
 
 
@@ -149,9 +151,31 @@ def size() -> int:
     return head.base + head.size if head else 0
 
 
-def trouble() -> str:
-    """Return why signing has stopped (``behind``, ``inconsistent``), or nothing."""
-    return Log.objects.order_by("-generation").values_list("trouble", flat=True).first() or ""
+def trouble(now: datetime | None = None) -> str:
+    """Return why nothing is being signed, or nothing.
+
+    What the sequencer itself wrote (``behind``, ``inconsistent``, ``key_missing``, ``key_mismatch``, ``storage``,
+    ``stalled``); also ``stalled`` when an event waits for longer than STALLED_AFTER, whoever should number it.
+    """
+    stored = Log.objects.order_by("-generation").values_list("trouble", flat=True).first()
+    return stored or ("stalled" if _is_stalled(now or datetime.now(UTC)) else "")
+
+
+def _is_stalled(now: datetime) -> bool:
+    oldest = InboxRow.objects.order_by("pk").values_list("payload", flat=True).first()
+    if oldest is not None and _happened_at(bytes(oldest)) < now - STALLED_AFTER:
+        return True
+    head = Head.objects.filter(pk=1).first()
+    if head is None or head.recorded_at >= now - STALLED_AFTER:
+        return False
+    return not Checkpoint.objects.filter(generation=head.generation, size__gte=head.size).exists()
+
+
+def _happened_at(payload: bytes) -> datetime:
+    try:
+        return datetime.fromisoformat(parse(payload)["occurred_at"])
+    except Malformed:
+        return datetime.max.replace(tzinfo=UTC)  # no event; the sequencer will set it aside
 
 
 def strength() -> str:

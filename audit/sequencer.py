@@ -6,6 +6,7 @@ real guard, so two at once are slow, never wrong. On SQLite the IMMEDIATE transa
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -13,10 +14,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from audit import checkpoints, tree
-from audit.errors import LogForked
+from audit.errors import LogError, LogForked
 from audit.models import Log
 from audit.notes import Checkpoint
 from audit.write import committed, flush_failures
@@ -27,6 +28,7 @@ POLL_S = 0.1  # for events of other processes; those of this one wake it at once
 CHECKPOINT_SPACING_S = 0.5
 FLUSH_SPACING_S = 30
 RETRY_S = 1.0
+FINISH_TRIES = 3
 FORKED_RECHECK_S = 5.0
 _LEADER_LOCK = 0x41494D53_4C4F47  # "AIMSLOG"
 
@@ -34,39 +36,38 @@ _LEADER_LOCK = 0x41494D53_4C4F47  # "AIMSLOG"
 class Sequencer:
     """Numbers and signs. on_advance: called with the new global size after entries are durable.
 
-    key: the checkpoint key, from its file unless given.
+    key: the checkpoint key; without it, it is read from its file, and again after trouble.
     """
 
     def __init__(
         self, on_advance: Callable[[int], None] = lambda size: None, *, key: Ed25519PrivateKey | None = None
     ) -> None:
         self._on_advance = on_advance
-        self._key = key or checkpoints.load_log_key(checkpoints.key_path())
+        self._given_key = key
+        self._key: Ed25519PrivateKey | None = key
         self._log: Log | None = None
         self._published: Checkpoint | None = None
         self._signed_at = self._flushed_at = 0.0
-        self._is_unsigned = False
+        self._is_unsigned = self._leads = False
+        self._trouble = ""
 
     def run(self, stop: threading.Event) -> None:
-        """Work until told to stop. Trouble with the database is waited out; a forked log stops the work, not the wait.
+        """Work until told to stop; then number and sign what is left, so that a clean end leaves nothing unsigned.
 
-        After a crash anywhere the next run goes on: what was not committed is still in the inbox.
+        Trouble of any kind is written where pages and ``readyz`` look, waited out, and tried again; it never ends the
+        work. After a crash anywhere the next run goes on: what was not committed is still in the inbox.
         """
         while not stop.is_set():
             try:
-                if self._is_leader():
+                self._leads = self._is_leader()
+                if self._leads:
                     self._turn(stop)
                 else:
                     stop.wait(RETRY_S)
-            except LogForked as error:
-                self._report(error)
-                stop.wait(FORKED_RECHECK_S)
-            except (DatabaseError, OSError):
-                log.exception("the sequencer waits for its storage")
-                connection.close()
-                self._log = None
-                stop.wait(RETRY_S)
-        connection.close()  # gives the leader's lock back
+            except Exception as error:
+                stop.wait(self._stumble(error))
+        self._finish()
+        self._let_go()
 
     def run_once(self) -> int:
         """Number and sign everything that waits; return the global size. For tests, commands and shutdown."""
@@ -74,8 +75,21 @@ class Sequencer:
         while self._drain():
             pass
         self._sign()
-        assert self._log and self._published
+        assert self._log is not None
+        assert self._published is not None
         return self._log.base + self._published.size
+
+    def _finish(self) -> None:
+        for _ in range(FINISH_TRIES if self._leads else 0):
+            try:
+                self.run_once()
+                return
+            except LogError as error:
+                self._stumble(error)
+                return
+            except Exception:
+                log.exception("the last entries are not signed yet; if it stays so, the next start signs them")
+                time.sleep(RETRY_S)
 
     def _turn(self, stop: threading.Event) -> None:
         self._open()
@@ -90,11 +104,12 @@ class Sequencer:
 
     def _open(self) -> None:
         if self._log is None:
+            self._key = self._given_key or checkpoints.load_log_key(checkpoints.key_path())
             opened = checkpoints.open_log(self._key)
             self._published = checkpoints.compare_copies(opened)
             self._is_unsigned = True
             Log.objects.filter(pk=opened.pk).exclude(trouble="").update(trouble="")
-            self._log = opened
+            self._log, self._trouble = opened, ""
 
     def _drain(self) -> bool:
         size = tree.drain()
@@ -104,7 +119,8 @@ class Sequencer:
         return size > 0
 
     def _sign(self) -> None:
-        assert self._log
+        assert self._log is not None
+        assert self._key is not None
         self._published = checkpoints.sign(self._log, self._key, floor=self._published)
         self._signed_at, self._is_unsigned = time.monotonic(), False
 
@@ -122,10 +138,26 @@ class Sequencer:
             flush_failures(datetime.now(UTC))
             self._flushed_at = time.monotonic()
 
-    def _report(self, error: LogForked) -> None:
-        log.critical("the audit log must not be signed: %s", error)
-        Log.objects.filter(pk=checkpoints.current_log().pk).update(trouble=error.code)
+    def _stumble(self, error: Exception) -> float:
+        """Forget what may be stale and say what is wrong; return how long to wait before the next try."""
         self._log = None
+        code = _code(error)
+        if code != self._trouble:  # a wait of hours is one line, not thousands
+            log.critical("the audit log is not being signed (%s): %s", code, error, exc_info=error)
+        self._trouble = code
+        self._let_go()  # the connection may be the trouble
+        try:
+            Log.objects.filter(pk=checkpoints.current_log().pk).exclude(trouble=code).update(trouble=code)
+        except Exception as another:
+            log.debug("the trouble could not be stored either: %s", another)
+        return FORKED_RECHECK_S if isinstance(error, LogForked) else RETRY_S
+
+    def _let_go(self) -> None:
+        """Give back the leader's lock and the connection. A pool would keep both alive."""
+        if connection.vendor == "postgresql" and connection.connection is not None:
+            with contextlib.suppress(Error), connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock_all()")
+        connection.close()
 
     def _is_leader(self) -> bool:
         if connection.vendor != "postgresql":
@@ -133,3 +165,9 @@ class Sequencer:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LEADER_LOCK])
             return bool(cursor.fetchone()[0])
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, LogError):
+        return error.code
+    return "storage" if isinstance(error, OSError) else "stalled"

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from django.db import connection, transaction
 
-from audit import merkle, tiles
-from audit.canonical import decode, encode
-from audit.errors import LogForked, NoLog
-from audit.models import Entry, Head, InboxRow, Tile
-from audit.write import stamp
+from audit import merkle, store, tiles
+from audit.errors import LogForked, Malformed, NoLog
+from audit.models import Head, InboxRow, SetAside, Tile
+from audit.payload import parse, with_recorded_at
+from audit.write import NOBODY, Event, build, new_event_id, stamp
+
+log = logging.getLogger(__name__)
 
 BATCH_MAX = 1_000
-_COLUMNS = ("agent", "subject", "resource", "action", "decision", "txn", "posture", "remediation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowSetAside(Event, type="audit.row.set_aside", title="Something in the inbox was no event", tone="no"):
+    """What stood in the inbox could not be an entry; somebody wrote there past ``record()``. Kept in audit_setaside."""
+
+    payload_hash: str
+    size_bytes: int
 
 
 def head_locked() -> Head | None:
@@ -41,12 +53,13 @@ def drain(*, limit: int = BATCH_MAX) -> int:
 
 
 def append(head: Head, payloads: Sequence[bytes], *, now: datetime) -> None:
-    """Append events to the tree of a locked head, in the caller's transaction."""
+    """Append events to the tree of a locked head, in the caller's transaction. What is no event is set aside."""
     # Never backwards, so that a moment can be turned into an index.
     recorded_at = max(now.replace(microsecond=now.microsecond // 1000 * 1000), head.recorded_at)
-    entries = [_entry(head.base + head.size + at, raw, recorded_at) for at, raw in enumerate(payloads)]
-    leaves = [merkle.leaf_hash(bytes(entry.canon)) for entry in entries]
-    Entry.objects.bulk_create(entries)
+    start = head.base + head.size
+    rows = [_row(start + at, raw, recorded_at) for at, raw in enumerate(payloads)]
+    leaves = [merkle.leaf_hash(row[-1]) for row in rows]
+    store.insert_entries(rows)
     _store_tiles(head, leaves)
     frontier = _split(bytes(head.frontier))
     for leaf in leaves:
@@ -85,26 +98,29 @@ def _claim(limit: int) -> list[bytes]:
     skip = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM audit_inboxrow WHERE id IN "
+            "DELETE FROM audit_inboxrow WHERE id IN "  # noqa: S608
             f"(SELECT id FROM audit_inboxrow ORDER BY id LIMIT %s {skip}) RETURNING id, payload",
             [limit],
         )
         return [bytes(payload) for _, payload in sorted(cursor.fetchall())]
 
 
-def _entry(index: int, payload: bytes, recorded_at: datetime) -> Entry:
-    event: dict[str, Any] = decode(payload)
-    event["recorded_at"] = stamp(recorded_at)
-    return Entry(
-        index=index,
-        event_id=event["id"],
-        type=event["type"],
-        by=event["by"],
-        occurred_at=datetime.fromisoformat(event["occurred_at"]),
-        recorded_at=recorded_at,
-        canon=encode(event),
-        **{name: event[name] for name in _COLUMNS},
-    )
+def _row(index: int, payload: bytes, recorded_at: datetime) -> store.Row:
+    try:
+        event = parse(payload)
+    except Malformed as error:
+        payload = _set_aside(payload, str(error), recorded_at)
+        event = parse(payload)
+    return store.row(index, event, canon=with_recorded_at(payload, recorded_at), recorded_at=recorded_at)
+
+
+def _set_aside(payload: bytes, reason: str, now: datetime) -> bytes:
+    """Keep what can't be an entry beside the log; return the event that says so in its place."""
+    log.critical("a row of the audit inbox is no event (%s): set aside", reason)
+    SetAside.objects.create(payload=payload, set_aside_at=now)
+    digest = "sha-256:" + base64.urlsafe_b64encode(hashlib.sha256(payload).digest()).rstrip(b"=").decode()
+    event = RowSetAside(payload_hash=digest, size_bytes=len(payload))
+    return build(event, event_id=new_event_id(), by="system", facts=NOBODY, occurred_at=stamp(now))
 
 
 def _store_tiles(head: Head, leaves: Sequence[bytes]) -> None:

@@ -137,19 +137,25 @@ def record(event: Event, *, by: str, facts: Facts) -> str:
         raise NotInTransaction(event.type)
     event_id = new_event_id()
     payload = inbox_payload(event, by=by, facts=facts, event_id=event_id)
-    # Raw, because the ORM would ask for the new id, which nobody needs. A crash before commit takes both rows.
-    with connection.cursor() as cursor:
-        cursor.execute(f"{INBOX_INSERT} VALUES (%s)", [payload])
-    announce()
+    enter(payload)
     return event_id
 
 
 def inbox_payload(event: Event, *, by: str, facts: Facts, event_id: str | None = None) -> bytes:
     """Return what ``record()`` would write, for a caller whose own single statement makes the change and the entry.
 
-    Put it there after ``INBOX_INSERT``, and call ``announce()``. Raises as ``record()``.
+    It goes there after ``INBOX_INSERT``, and ``announce()`` follows; or to ``enter()``. Raises as ``record()``.
     """
     return build(event, event_id=event_id or new_event_id(), by=by, facts=facts, occurred_at=stamp(datetime.now(UTC)))
+
+
+def enter(payload: bytes) -> None:
+    """Put the payload of an event into the inbox, in the caller's transaction."""
+    assert connection.in_atomic_block
+    # Raw, because the ORM would ask for the new id, which nobody needs. A crash before commit takes both rows.
+    with connection.cursor() as cursor:
+        cursor.execute(f"{INBOX_INSERT} VALUES (%s)", [payload])
+    announce()
 
 
 def announce() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hmac
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from audit import read
 
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 # A proxy on the same machine also connects from loopback; what it forwards came from elsewhere.
@@ -23,13 +25,15 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Answer 200 when the database answers, else 503: the balancer then sends the work elsewhere."""
+    """Answer 200 when the database answers, else 503: the balancer then sends the work elsewhere.
+
+    log: ``signed``, or why it is not (audit.read.trouble). It does not make the process unready: events wait safely.
+    """
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        trouble = read.trouble()
     except DatabaseError:
         return _no_store(JsonResponse({"database": "does not answer"}, status=503))
-    return _no_store(JsonResponse({"database": "answers"}))
+    return _no_store(JsonResponse({"database": "answers", "log": trouble or "signed"}))
 
 
 @require_safe

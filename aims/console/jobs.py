@@ -58,12 +58,16 @@ class Embedded:
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """Stop the threads and wait for them; what is due stands in the tables."""
-        self._stop.set()
+        """Stop the threads and wait for them; what is due stands in the tables.
+
+        The sequencer goes last, so that it signs what the others still wrote.
+        """
         self._ticker.stop(wait=False)
         self._worker.stop()
-        for thread in self._threads:
+        for thread in self._threads[:-1]:
             thread.join(STOP_WITHIN_S)
+        self._stop.set()
+        self._threads[-1].join(STOP_WITHIN_S)
 
     def _work(self) -> None:
         self._worker.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import signal
 import threading
 from typing import Any
 
@@ -12,7 +13,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from aims import startup
 from aims.console import live
 from aims.console.jobs import sequence
-from aims.management.serving import stop_on_sigterm
 from audit import checkpoints
 from audit.checkpoints import Reason
 
@@ -36,10 +36,9 @@ class Command(BaseCommand):
             return
         if not settings.IS_SCALED:
             raise CommandError("AIMS_REDIS_URL is not set: without it, serve numbers the log itself.")
-        stop_on_sigterm()
         live.connect()
         stop = threading.Event()
-        try:
-            sequence(stop)
-        finally:
-            stop.set()
+        # Not an exception in the middle of its work: told to stop, it signs what is left and ends.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, frame: stop.set())
+        sequence(stop)

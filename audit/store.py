@@ -1,0 +1,42 @@
+"""How entries reach their table: COPY on PostgreSQL, one prepared statement on SQLite.
+
+The ORM would build an object and a parameter list for each of the thousands; the columns are the model's all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from audit.models import Entry
+
+_FACTS = ("action", "agent", "decision", "posture", "remediation", "resource", "subject", "txn")
+COLUMNS = ("index", "event_id", "type", "by", "occurred_at", "recorded_at", *_FACTS, "canon")
+_TABLE = Entry._meta.db_table
+_NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
+_MARKS = ", ".join(["%s"] * len(COLUMNS))
+
+Row = tuple[Any, ...]  # as COLUMNS; the last one is canon
+
+
+def row(index: int, event: Mapping[str, Any], *, canon: bytes, recorded_at: datetime) -> Row:
+    """Return the columns of an entry."""
+    occurred_at = datetime.fromisoformat(event["occurred_at"])
+    facts = (event[name] for name in _FACTS)
+    return (index, event["id"], event["type"], event["by"], occurred_at, recorded_at, *facts, canon)
+
+
+def insert_entries(rows: Sequence[Row]) -> None:
+    """Insert entries in the caller's transaction."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with connection.wrap_database_errors, cursor.copy(f"COPY {_TABLE} ({_NAMES}) FROM STDIN") as copy:
+                for each in rows:
+                    copy.write_row(each)
+            return
+        adapt = connection.ops.adapt_datetimefield_value
+        adapted = [(*each[:4], adapt(each[4]), adapt(each[5]), *each[6:]) for each in rows]
+        cursor.executemany(f"INSERT INTO {_TABLE} ({_NAMES}) VALUES ({_MARKS})", adapted)  # noqa: S608
