@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,14 +29,12 @@ from aims.kit.jose import (
     parse,
     verify,
 )
+from aims.kit.kept import Kept
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 AHEAD_MAX_S = 300
 SKEW_S = 30
 JTI_MAX = 255
-KEPT_MAX = 10_000  # keys in this process
-KEPT_S = 60  # a key that vanished from a jwks_uri raises no version
-_kept: dict[tuple[str, int, str | None, str, int], PublicKey] = {}
 # draft-ietf-oauth-rfc7523bis: the explicit type is accepted, not demanded.
 TYPES = (None, "jwt", "client-authentication+jwt")
 
@@ -54,13 +51,29 @@ class Proof:
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """Who authenticated: an agent or a resource server, never both, and the proof that is still to be spent."""
+    """Who authenticated: an agent or a resource server, never both, and the proof that is still to be spent.
+
+    is_recalled: from this process's memory. Such a client may be granted something by a write that depends on
+    ``agent.version``, and is never refused anything: whoever would refuse authenticates again, from the database.
+    """
 
     identifier: str
     ref: str
     agent: Agent | None
     resource: Resource | None
     proof: Proof
+    is_recalled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """An agent as it was read, and those of its keys that were asked for; good for one version of the agent."""
+
+    agent: Agent
+    keys: dict[tuple[str | None, str], PublicKey]
+
+
+_known: Kept[str, _Known] = Kept()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +83,17 @@ class _Claims:
     expires_at: datetime
 
 
-def authenticate(form: Form, *, headers: Mapping[str, str], now: datetime) -> Client:
+def authenticate(form: Form, *, headers: Mapping[str, str], now: datetime, may_recall: bool = False) -> Client:
     """Return the client that signed the assertion in this form. Raises InvalidClient, ManyMethods, FormRefused.
 
     Nothing is written: ``spend`` the proof in the request's one write transaction, whether it grants or refuses.
+    may_recall: an agent may come from this process's memory; see Client.is_recalled.
     """
     assertion = _assertion(form, headers)
     token = _parsed(assertion)
     claims = _checked(token.claims, client_id=single(form, "client_id"), now=now)
+    if may_recall and (client := _recalled(token, claims)):
+        return client
     holder = _holder(claims.client_id)
     _verify(token, holder, now)
     assert holder is not None
@@ -168,7 +184,7 @@ def _holder(client_id: str) -> Agent | Resource | None:
 
 def _verify(token: Unverified, holder: Agent | Resource | None, now: datetime) -> None:
     """Raise InvalidClient unless a key of the holder signed it; for an unknown holder after the same work."""
-    kid, algorithm = token.header.get("kid"), str(token.header["alg"])
+    kid, algorithm = _slot(token)
     found = _key_of(holder, kid, algorithm) if holder else credentials.key_for("agt_unknown", kid, algorithm)
     # An unknown kid may be a rotated one: look where the holder publishes, if that is due.
     if found is None and holder and refresh_source(holder.ref, now=now):
@@ -181,20 +197,46 @@ def _verify(token: Unverified, holder: Agent | Resource | None, now: datetime) -
         raise InvalidClient(reason="unknown_client")
 
 
+def _recalled(token: Unverified, claims: _Claims) -> Client | None:
+    """Return the client from memory if a key kept for it signed this; None where the database has to say."""
+    known = _known.get(claims.client_id)
+    if known is None or known.agent.state != AgentState.ACTIVE:
+        return None
+    key = known.keys.get(_slot(token))
+    if key is None:
+        return None
+    try:
+        verify(token, key=import_key(key.jwk))
+    except JoseRefused:
+        return None
+    return _client(known.agent, claims, is_recalled=True)
+
+
 def _key_of(holder: Agent | Resource, kid: str | None, algorithm: str) -> PublicKey | None:
     """Return the holder's key. An agent's is kept by the agent's version, which rises with every change of its keys."""
     if not isinstance(holder, Agent):
         return credentials.key_for(holder.ref, kid, algorithm)
-    slot = (holder.ref, holder.version, kid, algorithm, int(time.monotonic() // KEPT_S))
-    found = _kept.get(slot) or credentials.key_for(holder.ref, kid, algorithm)
-    if found is not None:
-        if len(_kept) >= KEPT_MAX:
-            _kept.clear()
-        _kept[slot] = found
+    known = _known.get(holder.identifier)
+    if known is None or (known.agent.ref, known.agent.version) != (holder.ref, holder.version):
+        known = _known.keep(holder.identifier, _Known(agent=holder, keys={}))
+    found = known.keys.get((kid, algorithm)) or credentials.key_for(holder.ref, kid, algorithm)
+    if found is not None:  # at most every key of the holder, with and without its kid
+        known.keys[kid, algorithm] = found
     return found
 
 
+def _slot(token: Unverified) -> tuple[str | None, str]:
+    return token.header.get("kid"), str(token.header["alg"])
+
+
 def _usable(holder: Agent | Resource, claims: _Claims) -> Client:
+    client = _client(holder, claims, is_recalled=False)
+    if client.agent and client.agent.state != AgentState.ACTIVE:
+        raise AgentNotUsable(client)
+    return client
+
+
+def _client(holder: Agent | Resource, claims: _Claims, *, is_recalled: bool) -> Client:
     is_agent = isinstance(holder, Agent)
     proof = Proof(
         client_ref=holder.ref,
@@ -202,16 +244,14 @@ def _usable(holder: Agent | Resource, claims: _Claims) -> Client:
         expires_at=claims.expires_at,
         agent=holder.identifier if is_agent else None,
     )
-    client = Client(
+    return Client(
         identifier=holder.identifier,
         ref=holder.ref,
         agent=holder if isinstance(holder, Agent) else None,
         resource=holder if isinstance(holder, Resource) else None,
         proof=proof,
+        is_recalled=is_recalled,
     )
-    if client.agent and client.agent.state != AgentState.ACTIVE:
-        raise AgentNotUsable(client)
-    return client
 
 
 class AgentNotUsable(InvalidClient):

@@ -83,6 +83,15 @@ class AccessDenied(OAuthError):
     public = _("The policy does not allow this.")
 
 
+class Outdated(AccessDenied):
+    """What the decision was made on changed before the write, which therefore wrote nothing."""
+
+    public = _("The registration changed meanwhile. Try again.")
+
+    def __init__(self) -> None:
+        super().__init__(detail="changed")
+
+
 class InteractionRequired(OAuthError):
     """The policy asks a person: go to the backchannel endpoint. Spec: OpenID Connect Core 1.0 §3.1.2.6 (the code)."""
 
@@ -95,3 +104,9 @@ class ServerError(OAuthError):
     code = "server_error"
     public = _("Something broke on our side. Try again later.")
     status = 500
+
+
+class ClientSettingsRefused(AimsError):
+    """CIBA Core 1.0 §4: a delivery mode without what it needs, or an algorithm that we don't accept."""
+
+    code = "client_settings_refused"

@@ -9,7 +9,7 @@ import functools
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Flag, auto
 from typing import Any
@@ -42,11 +42,15 @@ class Endpoint(Flag):
 
 @dataclass
 class Call:
-    """A request on its way down the table. ``form`` and ``client`` are there once their checks have run."""
+    """A request on its way down the table. ``form`` and ``client`` are there once their checks have run.
+
+    may_recall: the client, and what is read for it, may come from this process's memory; see Client.is_recalled.
+    """
 
     request: HttpRequest
     endpoint: Endpoint
     now: datetime
+    may_recall: bool = False
     form: Form = field(default_factory=dict)
     _client: Client | None = None
     resource: str | None = None  # for the record of a refusal
@@ -56,6 +60,11 @@ class Call:
     def client(self) -> Client:
         assert self._client is not None, "no check has authenticated the client"
         return self._client
+
+    @property
+    def is_recalled(self) -> bool:
+        """Return whether the client came from memory."""
+        return self._client is not None and self._client.is_recalled
 
     def value(self, name: str) -> str | None:
         """Return the only value of a parameter, None where absent or empty."""
@@ -91,7 +100,7 @@ def repeats_nothing(call: Call) -> None:
 
 def is_authenticated(call: Call) -> None:
     """RFC 6749 §3.2.1, RFC 7523 §3."""
-    call._client = authenticate(call.form, headers=call.request.headers, now=call.now)
+    call._client = authenticate(call.form, headers=call.request.headers, now=call.now, may_recall=call.may_recall)
 
 
 def is_agent(call: Call) -> None:
@@ -133,7 +142,7 @@ def endpoint(which: Endpoint) -> Callable[[Handler], Callable[[HttpRequest], Htt
         @csrf_exempt
         @functools.wraps(handler)
         def view(request: HttpRequest) -> HttpResponse:
-            call = Call(request=request, endpoint=which, now=clock.now())
+            call = Call(request=request, endpoint=which, now=clock.now(), may_recall=which is Endpoint.TOKEN)
             return _uncached(_run(call, checks, handler))
 
         return view
@@ -167,6 +176,9 @@ def _run(call: Call, checks: tuple[Callable[[Call], None], ...], handler: Handle
             check(call)
         return handler(call)
     except AimsError as error:
+        if call.is_recalled and not call.is_settling and not isinstance(error, ProofReplayed):
+            # What is remembered may grant, never refuse: once more, with what the database says now.
+            return _run(replace(call, may_recall=False, _client=None), checks, handler)
         return _refused(call, error)
     except Exception:
         # Trap of the toolkit: a programming error must not become an HTML page for a machine.

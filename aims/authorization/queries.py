@@ -122,20 +122,29 @@ def grants_covering(
     person: on whose behalf; grants of theirs and of the organisation count. None: the agent's own behalf, any giver's.
     """
     identifier = resource if isinstance(resource, str) else resource.identifier
-    found = DelegationGrant.objects.filter(
-        agent=agent,
-        resource__identifier=identifier,
-        revoked_at=None,
-        given_at__lte=now,
-        until_at__gt=now,
-    )
+    grants = grants_at(agent, identifier, now=now)
     if person is not None:
-        found = found.filter(Q(from_person=person) | Q(from_person=None))
+        grants = [grant for grant in grants if grant.from_person_id in (person.pk, None)]
+    return covering(grants, actions=actions, types=types, now=now)
+
+
+def grants_at(agent: Agent, resource: str, *, now: datetime) -> list[DelegationGrant]:
+    """Return an agent's grants at a resource that count now, longest first."""
+    live = DelegationGrant.objects.filter(
+        agent=agent, resource__identifier=resource, revoked_at=None, given_at__lte=now, until_at__gt=now
+    )
+    return list(live.select_related("from_person").order_by("-until_at", "pk"))
+
+
+def covering(
+    grants: Iterable[DelegationGrant], *, actions: Collection[str], types: Collection[str], now: datetime
+) -> list[DelegationGrant]:
+    """Return those of the grants that have not ended and cover all these actions and detail types. Pure."""
     wanted, kinds = set(actions), {kind for kind in types if kind}
     return [
         grant
-        for grant in found.select_related("from_person").order_by("-until_at", "pk")
-        if wanted <= set(grant.actions) and kinds <= set(grant.detail_types)
+        for grant in grants
+        if grant.until_at > now and wanted <= set(grant.actions) and kinds <= set(grant.detail_types)
     ]
 
 

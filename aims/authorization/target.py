@@ -12,6 +12,7 @@ from aims.authorization import wanted
 from aims.authorization.errors import InvalidAuthorizationDetails, InvalidScope, InvalidTarget, OAuthError
 from aims.authorization.wanted import OPENID, Action, Wanted, WantedRefused
 from aims.identifier.models import Resource
+from aims.kit.kept import Kept
 
 MANAGEMENT_PATH = "/api/v1/"
 
@@ -26,13 +27,34 @@ class Target:
     wanted: tuple[Wanted, ...]
 
 
-def read_target(*, resources: Sequence[str], scope: str | None, details: str | None) -> Target:
-    """Return what a token request means. Raises InvalidTarget, InvalidScope, InvalidAuthorizationDetails."""
+@dataclass(frozen=True, kw_only=True)
+class _Listed:
+    """A resource and its actions as they were read; good for one version of the resource."""
+
+    resource: Resource
+    actions: tuple[Action, ...]
+
+
+_known: Kept[str, _Listed] = Kept()
+
+
+def read_target(
+    *, resources: Sequence[str], scope: str | None, details: str | None, may_recall: bool = False
+) -> Target:
+    """Return what a token request means. Raises InvalidTarget, InvalidScope, InvalidAuthorizationDetails.
+
+    may_recall: the resource may come from this process's memory; then the write depends on ``resource.version``.
+    """
     try:
         parsed = wanted.read_details(details) if details else ()
-        resource = _resource(resources, parsed)
+        listed = _listed(resources, parsed, may_recall=may_recall)
         names = tuple(dict.fromkeys((scope or "").split()))
-        return Target(resource=resource, scope=" ".join(names), details=parsed, wanted=_wanted(resource, names, parsed))
+        return Target(
+            resource=listed.resource,
+            scope=" ".join(names),
+            details=parsed,
+            wanted=_wanted(listed, names, parsed),
+        )
     except WantedRefused as error:
         raise _as_oauth(error) from error
 
@@ -43,15 +65,24 @@ def loggable(resources: Sequence[str]) -> str | None:
     return known[0].identifier if len(resources) == 1 and known else None
 
 
-def _resource(resources: Sequence[str], details: Sequence[Mapping[str, Any]]) -> Resource:
+def _listed(resources: Sequence[str], details: Sequence[Mapping[str, Any]], *, may_recall: bool) -> _Listed:
     """Return the one resource named, or the one location that all details share (RFC 9396 §2.2)."""
     places = set(resources) or {place for detail in details for place in _locations(detail)}
     if len(places) != 1:
         raise InvalidTarget
-    found = Resource.objects.prefetch_related("actions").filter(identifier=places.pop(), retired_at=None).first()
-    if found is None:
+    place = places.pop()
+    listed = (_known.get(place) if may_recall else None) or _read(place)
+    if listed is None:
         raise InvalidTarget
-    return found
+    return listed
+
+
+def _read(identifier: str) -> _Listed | None:
+    found = Resource.objects.prefetch_related("actions").filter(identifier=identifier, retired_at=None).first()
+    if found is None:
+        return None
+    actions = tuple(Action(row.name, row.title, row.detail_type, row.reversibility) for row in found.actions.all())
+    return _known.keep(identifier, _Listed(resource=found, actions=actions))
 
 
 def _locations(detail: Mapping[str, Any]) -> list[str]:
@@ -59,15 +90,15 @@ def _locations(detail: Mapping[str, Any]) -> list[str]:
     return [place for place in places if isinstance(place, str)] if isinstance(places, list) else []
 
 
-def _wanted(resource: Resource, scope: Sequence[str], details: Sequence[Mapping[str, Any]]) -> tuple[Wanted, ...]:
+def _wanted(listed: _Listed, scope: Sequence[str], details: Sequence[Mapping[str, Any]]) -> tuple[Wanted, ...]:
     if OPENID in scope:
         raise InvalidScope("openid needs a person: ask at the backchannel endpoint.")
-    actions = [Action(row.name, row.title, row.detail_type, row.reversibility) for row in resource.actions.all()]
     if not scope and not details:
         raise InvalidScope("Say in scope or authorization_details what you want to do.")
-    if resource.identifier == settings.ISSUER + MANAGEMENT_PATH and not details:
+    resource, actions = listed.resource.identifier, listed.actions
+    if resource == settings.ISSUER + MANAGEMENT_PATH and not details:
         return _managed(scope, actions)
-    return wanted.wanted(details, scope=scope, resource=resource.identifier, actions=actions)
+    return wanted.wanted(details, scope=scope, resource=resource, actions=actions)
 
 
 def _managed(scope: Sequence[str], actions: Sequence[Action]) -> tuple[Wanted, ...]:

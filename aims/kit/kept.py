@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 
@@ -43,7 +43,7 @@ class Kept(Generic[K, V]):
         self._values.clear()
 
 
-_all: list[Kept[object, object]] = []
+_all: list[Kept[Any, Any]] = []
 
 
 def forget_all() -> None:

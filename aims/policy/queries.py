@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from aims.kit.kept import Kept
 from aims.policy import engine
-from aims.policy.engine import CompiledPolicy
+from aims.policy.engine import CompiledPolicy, Decision, PolicyFacts
 from aims.policy.models import PolicyVersion
 
+_known: Kept[str, CompiledPolicy] = Kept()
+_ACTIVE = "active"
 
-def active() -> CompiledPolicy | None:
-    """Return the policy in force, parsed once per version; None where there is none, which ``evaluate`` denies."""
+
+def active(*, may_recall: bool = False) -> CompiledPolicy | None:
+    """Return the policy in force, parsed once per version; None where there is none, which ``evaluate`` denies.
+
+    may_recall: it may come from this process's memory; then the write depends on its number being active still.
+    """
+    if may_recall and (known := _known.get(_ACTIVE)):
+        return known
     row = PolicyVersion.objects.filter(is_active=True).values_list("number", "hash").first()
-    return None if row is None else _compiled(*row)
+    return None if row is None else _known.keep(_ACTIVE, _compiled(*row))
+
+
+def decide(facts: PolicyFacts, policy: CompiledPolicy | None) -> Decision:
+    """Return what ``engine.evaluate`` says, remembered: it is pure, so the same facts have the same answer."""
+    return engine.evaluate(facts, policy=None) if policy is None else _decided(facts, policy.version, policy.hash)
+
+
+@lru_cache(maxsize=4096)
+def _decided(facts: PolicyFacts, number: int, hash_: str) -> Decision:
+    return engine.evaluate(facts, policy=_compiled(number, hash_))
 
 
 @lru_cache(maxsize=8)

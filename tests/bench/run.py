@@ -95,8 +95,9 @@ def _report(cases: list) -> int:  # type: ignore[type-arg]
     return bool(missed)
 
 
-def _profile(name: str, call: Callable[[], None]) -> None:
-    profiler = cProfile.Profile()
+def _profile(name: str, make: Callable[[], Callable[[], None]]) -> None:
+    call, profiler = make(), cProfile.Profile()
+    call()
     profiler.enable()
     for _ in range(PROFILED_CALLS):
         call()

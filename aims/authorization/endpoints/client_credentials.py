@@ -15,9 +15,13 @@ def handle(call: Call) -> HttpResponse:
     resources = call.values("resource")
     try:
         target = read_target(
-            resources=resources, scope=call.value("scope"), details=call.value("authorization_details")
+            resources=resources,
+            scope=call.value("scope"),
+            details=call.value("authorization_details"),
+            may_recall=call.client.is_recalled,
         )
         return answer(own_behalf.grant(call.client, target, now=call.now))
     except AimsError:
-        call.resource = loggable(resources)  # asked only for the record of a refusal
+        if not call.client.is_recalled:
+            call.resource = loggable(resources)  # asked only for the record of a refusal
         raise

@@ -2,49 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 
-from aims.authentication.client import Client, spend
+from aims.authentication.client import Client
+from aims.authorization import queries
 from aims.authorization.errors import AccessDenied, InteractionRequired
+from aims.authorization.models import DelegationGrant
 from aims.authorization.services import policy, tokens
+from aims.authorization.services.issuing import Seen, issue
 from aims.authorization.target import Target
 from aims.authorization.tokens import LIFETIME_S, TokenFacts
+from aims.authorization.wanted import Wanted
 from aims.identifier.models import Agent
 from aims.kit.ids import new_ref
+from aims.kit.kept import Kept
 from aims.policy import queries as policies
-from aims.policy.engine import Allow, Ask, Deny, evaluate
+from aims.policy.engine import Allow, Ask, Deny, PolicyFacts
+from audit.write import inbox_payload
+
+_known: Kept[tuple[str, int, str], list[DelegationGrant]] = Kept()
 
 
 def grant(client: Client, target: Target, *, now: datetime) -> dict[str, Any]:
-    """Return a token response. Raises AccessDenied, InteractionRequired, ProofReplayed.
+    """Return a token response. Raises AccessDenied, InteractionRequired, ProofReplayed, Outdated.
 
-    One write transaction: the proof is spent, the token stored, the entry written. A crash before its commit leaves
-    nothing; after it, a row whose token nobody holds, which expires.
+    One write: the proof is spent, the token stored, the entry written, all of it only if agent, resource and policy
+    are still what was decided on. A crash before its commit leaves nothing; after it, a row whose token nobody
+    holds, which expires.
     """
     agent = client.agent
     assert agent is not None
-    allowed = _decide(agent, target, now=now)
+    allowed = _decide(client, agent, target, now=now)
     prepared = tokens.prepare(_facts(client, target, now), agent=agent, request=None, now=now)
-    with transaction.atomic():
-        spend(client.proof)
-        _still_as_seen(agent)
-        tokens.save(
-            prepared,
-            actions=[item.action.name for item in target.wanted],
-            policy_version=allowed.version,
-            policies=allowed.policies,
-        )
+    event, facts = tokens.entry_of(
+        prepared,
+        actions=[item.action.name for item in target.wanted],
+        policy_version=allowed.version,
+        policies=allowed.policies,
+    )
+    seen = Seen(agent=agent, resource=target.resource, policy_version=allowed.version, policy_hash=allowed.hash)
+    issue(prepared, proof=client.proof, seen=seen, payload=inbox_payload(event, by=client.identifier, facts=facts))
     return prepared.response()
 
 
-def _decide(agent: Agent, target: Target, *, now: datetime) -> Allow:
-    active = policies.active()
-    facts = [policy.facts_for(agent, None, target.resource, item, now=now) for item in target.wanted]
-    decisions = [evaluate(each, policy=active) for each in facts]
+def _decide(client: Client, agent: Agent, target: Target, *, now: datetime) -> Allow:
+    active = policies.active(may_recall=client.is_recalled)
+    grants = _grants(client, agent, target, now=now)
+    decisions = [policies.decide(_policy_facts(agent, target, item, grants, now=now), active) for item in target.wanted]
     # Several details: the strictest wins, and one no is a no to all.
     for decision in decisions:
         if isinstance(decision, Deny):
@@ -55,6 +63,22 @@ def _decide(agent: Agent, target: Target, *, now: datetime) -> Allow:
             f"A person must decide this. Ask at {settings.ISSUER}/oauth/bc-authorize.", policies=named
         )
     return Allow(policies=named, version=decisions[0].version, hash=decisions[0].hash)
+
+
+def _grants(client: Client, agent: Agent, target: Target, *, now: datetime) -> list[DelegationGrant]:
+    """Return the agent's grants at the resource; from memory only with an agent from memory, of the same version."""
+    resource = target.resource.identifier
+    slot = (agent.ref, agent.version, resource)
+    found = _known.get(slot) if client.is_recalled else None
+    return _known.keep(slot, queries.grants_at(agent, resource, now=now)) if found is None else found
+
+
+def _policy_facts(
+    agent: Agent, target: Target, item: Wanted, grants: Sequence[DelegationGrant], *, now: datetime
+) -> PolicyFacts:
+    kind = (item.detail or {}).get("type", "")
+    found = queries.covering(grants, actions=(item.action.name,), types=(kind,), now=now)
+    return policy.facts_under(found[0].ref if found else None, agent, None, target.resource, item)
 
 
 def _facts(client: Client, target: Target, now: datetime) -> TokenFacts:
@@ -69,9 +93,3 @@ def _facts(client: Client, target: Target, now: datetime) -> TokenFacts:
         approval=None,
         subject_signed=None,
     )
-
-
-def _still_as_seen(agent: Agent) -> None:
-    """Refuse if agent, keys or grants changed since they were read; the lock makes a suspension wait for us."""
-    if not Agent.objects.select_for_update().filter(pk=agent.pk, version=agent.version, state=agent.state).exists():
-        raise AccessDenied("The registration changed meanwhile. Try again.", detail="changed")

@@ -20,6 +20,13 @@ POSTURE_UNKNOWN = "unknown"  # until attestation exists
 
 def facts_for(agent: Agent, subject: User | None, resource: Resource, item: Wanted, *, now: datetime) -> PolicyFacts:
     """Return the facts about one wanted action as they are now."""
+    kind = (item.detail or {}).get("type", "")
+    grant = _grant(agent, subject, resource.identifier, item.action.name, kind, now=now)
+    return facts_under(grant, agent, subject, resource, item)
+
+
+def facts_under(grant: str | None, agent: Agent, subject: User | None, resource: Resource, item: Wanted) -> PolicyFacts:
+    """Return the facts about one wanted action that this grant (its ref, or None) covers. Reads nothing."""
     detail = item.detail or {}
     amount = detail.get("instructedAmount") if detail.get("type") == "payment_initiation" else None
     return PolicyFacts(
@@ -32,14 +39,7 @@ def facts_for(agent: Agent, subject: User | None, resource: Resource, item: Want
         action=item.action.name,
         reversibility=item.reversibility,
         detail_type=item.action.detail_type if item.detail else "",
-        grant=_grant(
-            agent,
-            subject,
-            resource.identifier,
-            item.action.name,
-            detail.get("type", ""),
-            now=now,
-        ),
+        grant=grant,
         amount=amount["amount"] if amount else None,
         currency=amount["currency"] if amount else None,
     )

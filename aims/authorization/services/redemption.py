@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
 from django.db.models import F
 
 from aims.authentication.client import Client
@@ -136,7 +135,7 @@ def _issued(request: ApprovalRequest, asking: Asking, *, now: datetime) -> dict[
         request=request.ref,
         request_hash=request.request_hash,
         receipt_hash=request.receipt_hash,
-        jti=str(prepared.row.jti),
+        jti=prepared.jti,
         polls=request.polls,
     )
     record(event, by=request.agent.identifier, facts=facts_of(request, decision="allow"))

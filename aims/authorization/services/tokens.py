@@ -25,11 +25,13 @@ POSTURE_UNKNOWN = "unknown"  # until attestation exists
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A signed token that counts for nothing until ``save`` has stored it."""
+    """A signed token that counts for nothing until its row is stored."""
 
     token: str
+    jti: str
     facts: TokenFacts
-    row: AccessToken
+    agent: Agent
+    request: ApprovalRequest | None
     now: datetime
 
     def response(self) -> dict[str, Any]:
@@ -45,42 +47,66 @@ class Prepared:
             body["authorization_details"] = list(self.facts.authorization_details)
         return body
 
+    def values(self) -> dict[str, Any]:
+        """Return the columns of its row, without the references to other rows. The token itself is never stored."""
+        facts = self.facts
+        return {
+            "token_checksum": digest(self.token),
+            "jti": self.jti,
+            "subject_ref": facts.subject,
+            "txn": facts.txn,
+            "audience": facts.audience,
+            "resource": [facts.audience],
+            "scope": facts.scope,
+            "authorization_details": list(facts.authorization_details) or None,
+            "issued_at": self.now,
+            "expires": facts.expires_at,
+        }
+
 
 def prepare(facts: TokenFacts, *, agent: Agent, request: ApprovalRequest | None, now: datetime) -> Prepared:
     """Sign a token in memory. Nothing is stored: call ``save`` in the transaction that grants it, then answer."""
     jti = new_ref("tok")
     claims = claims_of(facts, issuer=settings.ISSUER, jti=jti, now=now)
     token = signing.current(KeyPurpose.ACCESS_TOKEN).sign(claims, TYP)
-    row = AccessToken(
-        token_checksum=digest(token),  # the token itself is never stored
-        jti=jti,
-        agent=agent,
-        subject_ref=facts.subject,
-        txn=facts.txn,
-        audience=facts.audience,
-        resource=[facts.audience],
-        scope=facts.scope,
-        authorization_details=list(facts.authorization_details) or None,
-        request=request,
-        issued_at=now,
-        expires=facts.expires_at,
-    )
-    return Prepared(token=token, facts=facts, row=row, now=now)
+    return Prepared(token=token, jti=jti, facts=facts, agent=agent, request=request, now=now)
 
 
 def save(prepared: Prepared, *, actions: Sequence[str], policy_version: int, policies: Sequence[str]) -> None:
     """Store the token's row and its entry, in the caller's transaction."""
-    row, facts = prepared.row, prepared.facts
-    row.save(force_insert=True)
+    insert(prepared)
+    event, facts = entry_of(prepared, actions=actions, policy_version=policy_version, policies=policies)
+    record(event, by=prepared.facts.client_id, facts=facts)
+
+
+def insert(prepared: Prepared) -> None:
+    """Store the token's row, in the caller's transaction."""
+    AccessToken(agent=prepared.agent, request=prepared.request, **prepared.values()).save(force_insert=True)
+
+
+def entry_of(
+    prepared: Prepared, *, actions: Sequence[str], policy_version: int, policies: Sequence[str]
+) -> tuple[TokenIssued, Facts]:
+    """Return what the log says about a token that is issued."""
+    facts = prepared.facts
     event = TokenIssued(
-        jti=str(row.jti),
+        jti=prepared.jti,
         expires_at=int(facts.expires_at.timestamp()),
         policy_version=policy_version,
         policies=list(policies),
         detail_types=sorted({str(detail["type"]) for detail in facts.authorization_details}),
-        request=row.request.ref if row.request else None,
+        request=prepared.request.ref if prepared.request else None,
     )
-    record(event, by=facts.client_id, facts=_facts(row, facts.client_id, decision="allow", action=",".join(actions)))
+    return event, Facts(
+        agent=facts.client_id,
+        subject=None if facts.subject == facts.client_id else facts.subject,
+        resource=facts.audience,
+        action=",".join(actions),
+        decision="allow",
+        txn=facts.txn,
+        posture=POSTURE_UNKNOWN,
+        remediation=None,
+    )
 
 
 def refuse(

@@ -1,0 +1,129 @@
+"""The one write of a token that nobody is asked for: proof, token and entry together, or nothing.
+
+The decision was made on what was read before, perhaps from memory (``aims.kit.kept``). So the write itself asks
+whether agent, resource and policy are still those that were seen: a revocation counts from its commit on, whatever
+a process remembers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import psycopg
+from django.db import connection, transaction
+
+from aims.authentication.client import Proof, spend
+from aims.authentication.errors import ProofReplayed
+from aims.authorization.errors import Outdated
+from aims.authorization.services.tokens import Prepared, insert
+from aims.identifier.models import Agent, AgentState, Resource
+from aims.policy.models import PolicyVersion
+from audit.write import INBOX_INSERT, announce, enter
+
+# agent: the row lock makes a suspension wait for us, and us for a suspension that is under way; after the wait
+#   PostgreSQL looks at the row's newest version again, so a suspended or changed agent gives no row.
+# seen: no row, nothing is written. spent: the insert is the replay check; a second use gives no row, and then no token
+#   and no entry either. The answer tells the three apart: (0, 0) outdated, (1, 0) replayed, (1, 1) written.
+# One statement is one transaction: there is no BEGIN to wait for, and nothing between its parts to crash in.
+STATEMENT = f"""
+WITH agent AS MATERIALIZED (
+    SELECT id FROM identifier_agent WHERE ref = %s AND version = %s AND state = '{AgentState.ACTIVE}' FOR SHARE
+), seen AS MATERIALIZED (
+    SELECT agent.id FROM agent
+    JOIN identifier_resource r ON r.ref = %s AND r.version = %s AND r.retired_at IS NULL
+    JOIN policy_policyversion p ON p.number = %s AND p.hash = %s AND p.is_active
+), spent AS (
+    INSERT INTO authentication_spentproof (client_ref, jti_hash, expires_at)
+    SELECT %s::varchar, %s::varchar, %s::timestamptz FROM seen ON CONFLICT DO NOTHING RETURNING id
+), stored AS (
+    INSERT INTO authorization_accesstoken (agent_id, token, created, updated, token_checksum, jti, subject_ref, txn,
+        audience, resource, scope, authorization_details, issued_at, expires)
+    SELECT seen.id, '', now(), now(), %s::varchar, %s::varchar, %s::varchar, %s::varchar,
+        %s::varchar, %s::jsonb, %s::text, %s::jsonb, %s::timestamptz, %s::timestamptz
+    FROM seen, spent
+), entered AS (
+    {INBOX_INSERT} SELECT %s::bytea FROM spent
+)
+SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM spent)
+"""  # noqa: S608 made of constants
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the decision was made on: each has a version that rises with every change."""
+
+    agent: Agent
+    resource: Resource
+    policy_version: int
+    policy_hash: str
+
+
+def issue(prepared: Prepared, *, proof: Proof, seen: Seen, payload: bytes) -> None:
+    """Spend the proof, store the token's row and its entry. payload: of ``audit.write.inbox_payload``.
+
+    Raises Outdated (something seen has changed; nothing was written, the proof is good still), ProofReplayed.
+    """
+    write = in_one_statement if connection.vendor == "postgresql" else in_one_transaction
+    write(prepared, proof, seen, payload)
+
+
+def in_one_statement(prepared: Prepared, proof: Proof, seen: Seen, payload: bytes) -> None:
+    """Write on PostgreSQL. Prepared once a connection: planning would cost as much as running."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        row = cursor.execute(STATEMENT, _parameters(prepared, proof, seen, payload), prepare=True).fetchone()
+    _judge(proof, row or (0, 0))
+    announce()
+
+
+def in_one_transaction(prepared: Prepared, proof: Proof, seen: Seen, payload: bytes) -> None:
+    """Write by the ORM, for a database without the statement: SQLite, where writers come one at a time."""
+    with transaction.atomic():
+        if not _is_as_seen(seen):
+            raise Outdated
+        spend(proof)
+        insert(prepared)
+        enter(payload)
+
+
+def _judge(proof: Proof, row: tuple[int, int]) -> None:
+    is_as_seen, is_spent = row
+    if not is_as_seen:
+        raise Outdated
+    if not is_spent:
+        raise ProofReplayed(agent=proof.agent)
+
+
+def _is_as_seen(seen: Seen) -> bool:
+    agents = Agent.objects.filter(ref=seen.agent.ref, version=seen.agent.version, state=AgentState.ACTIVE)
+    resources = Resource.objects.filter(ref=seen.resource.ref, version=seen.resource.version, retired_at=None)
+    policies = PolicyVersion.objects.filter(number=seen.policy_version, hash=seen.policy_hash, is_active=True)
+    return agents.exists() and resources.exists() and policies.exists()
+
+
+def _parameters(prepared: Prepared, proof: Proof, seen: Seen, payload: bytes) -> tuple[object, ...]:
+    values = prepared.values()
+    details = values["authorization_details"]
+    return (
+        seen.agent.ref,
+        seen.agent.version,
+        seen.resource.ref,
+        seen.resource.version,
+        seen.policy_version,
+        seen.policy_hash,
+        proof.client_ref,
+        proof.jti_hash,
+        proof.expires_at,
+        values["token_checksum"],
+        values["jti"],
+        values["subject_ref"],
+        values["txn"],
+        values["audience"],
+        json.dumps(values["resource"]),
+        values["scope"],
+        None if details is None else json.dumps(details),
+        values["issued_at"],
+        values["expires"],
+        payload,
+    )
