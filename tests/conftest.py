@@ -15,7 +15,7 @@ __all__ = ["aims", "postgres_url", "redis_url", "start_aims"]
 IS_POSTGRES = os.environ.get("AIMS_TEST_ON") == "postgres"
 MUST_RUN_ALL = os.environ.get("AIMS_TEST_REQUIRE_ALL") == "1"
 # Whose tests say nothing about a database.
-SQLITE_ONLY = {"browser", "house", "bench"}
+SQLITE_ONLY = {"browser", "house", "bench", "story", "clients"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
