@@ -39,7 +39,9 @@ class PasskeyCeremony extends HTMLElement {
     this.#autofill = new AbortController();
     const more = { mediation: 'conditional', signal: this.#autofill.signal };
     const credential = await getAssertion(options, more).catch(() => null);
-    if (credential) await this.#finish({ credential });
+    if (!credential || this.#isAsking) return;
+    this.#isAsking = true; // a button pressed now must not begin a second one
+    await this.#finish({ credential }).finally(() => (this.#isAsking = false));
   }
 
   async #submitted(event) {
