@@ -143,7 +143,8 @@ def _rows(statement: Statement) -> Iterator[Row]:
     count = len(statement.authorization_details)
     for number, detail in enumerate(statement.authorization_details, start=1):
         prefix = f"{number}. " if count > 1 else ""
-        yield from (Row(prefix + row.label, row.value, row.sub, row.kind) for row in _detail_rows(detail))
+        rows = _detail_rows(detail, shown_below=_shown_below(statement) if count == 1 else frozenset())
+        yield from (Row(prefix + row.label, row.value, row.sub, row.kind) for row in rows)
     yield Row("At", statement.facts["resource"]["name"], statement.resource, "resource")
     for action in statement.facts["actions"]:
         yield Row(
@@ -178,7 +179,14 @@ def _snapshot_rows(statement: Statement) -> Iterator[Row]:
     )
 
 
-def _detail_rows(detail: Mapping[str, Any]) -> Iterator[Row]:
+def _shown_below(statement: Statement) -> frozenset[tuple[str, str]]:
+    """Return the common members (RFC 9396 §2.2) that rows and tags of the card show anyway, each with its value."""
+    actions = {("actions", action["name"]) for action in statement.facts["actions"]}
+    typed = {("type", detail["type"]) for detail in statement.authorization_details if is_typed(detail["type"])}
+    return frozenset(actions | typed | {("locations", statement.resource)})
+
+
+def _detail_rows(detail: Mapping[str, Any], *, shown_below: frozenset[tuple[str, str]]) -> Iterator[Row]:
     template = template_for(detail["type"])
     covered: set[tuple[str | int, ...]] = set()
     for field, value in _present(template, detail):
@@ -186,7 +194,8 @@ def _detail_rows(detail: Mapping[str, Any]) -> Iterator[Row]:
         covered.update(shape.covers(field))
     # The whole payload is on the card: what no field shows is shown raw, under its own path.
     for path, leaf in _leaves(detail):
-        if not any(path[: len(seen)] == seen for seen in covered):
+        is_shown = any(path[: len(seen)] == seen for seen in covered)
+        if not is_shown and not (isinstance(leaf, str) and (path[0], leaf) in shown_below):
             yield Row(_spelt(path), encode(leaf).decode(), kind="raw")
 
 
