@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,11 +21,12 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry
 
-from aims.kit.ids import tagged_hash, unb64url
+from aims.kit.ids import tagged_hash
 from approvals import logproof
 from approvals.context import challenge_of
+from approvals.reading import Members, NotVerified, bytes_of, int_in, object_of, text_in
 from approvals.receipts import TYP
-from audit.canonical import CanonicalError, decode, encode
+from audit.canonical import decode, encode
 
 ALGORITHMS = ("ES256", "EdDSA")
 RECEIPT_MAX_BYTES = 256 * 1024
@@ -34,15 +35,6 @@ REQUEST_TYP = "agent-approval-request"
 CONTEXT_TYP = "agent-approval-context"
 NONCE_MIN_BYTES = 16
 _FLAG = AuthenticatorData.FLAG
-Members = Mapping[str, Any]
-
-
-class NotVerified(Exception):
-    """One step failed. ``step`` is its name in docs/formats.md; ``why`` says what was wrong."""
-
-    def __init__(self, step: str, why: str) -> None:
-        self.step, self.why = step, why
-        super().__init__(f"{step}: {why}")
 
 
 @dataclass(frozen=True)
@@ -87,16 +79,16 @@ def verify_receipt(
             approval,
             statement=statement,
             origins=allowed,
-            at=_int(approval, "auth_time", "claims"),
+            at=int_in(approval, "auth_time", "claims"),
         )
     check_quorum(claims, asked, approvals)
     _complete(claims, asked, approvals)
     included = _in_log(log, receipt=receipt, request_hash=tagged_hash(statement)) if log else None
     return Verified(
-        ref=_text(claims, "jti", "claims"),
+        ref=text_in(claims, "jti", "claims"),
         request=asked,
         approvers=tuple(approval["approver"] for approval in approvals),
-        approved_until=_int(claims, "approved_until", "claims"),
+        approved_until=int_in(claims, "approved_until", "claims"),
         receipt_hash=tagged_hash(receipt.encode()),
         included=included,
     )
@@ -118,14 +110,14 @@ def _signed_claims(receipt: str, jwks: Members) -> Members:
     if len(receipt) > RECEIPT_MAX_BYTES or receipt.count(".") != 2:
         raise NotVerified("jws", "not a compact JWS, or too large")
     header_part, claims_part, signature_part = receipt.split(".")
-    header = _object("jws", _bytes("jws", header_part))
-    _bytes("jws", signature_part)
+    header = object_of("jws", bytes_of("jws", header_part))
+    bytes_of("jws", signature_part)
     if header.keys() != {"alg", "typ", "kid"}:
         raise NotVerified("jws", "the header must hold alg, typ and kid, nothing else")
     if header["alg"] not in ALGORITHMS or header["typ"] != TYP:
         raise NotVerified("jws", "alg or typ is not that of a receipt")
     _check_jws(receipt, alg=header["alg"], key=_key(jwks, header))
-    return _object("jws", _bytes("jws", claims_part))
+    return object_of("jws", bytes_of("jws", claims_part))
 
 
 def _key(jwks: Members, header: Members) -> Any:
@@ -163,7 +155,7 @@ def _approvals(claims: Members) -> Sequence[Members]:
 
 
 def _statement(claims: Members) -> tuple[bytes, Members]:
-    raw = _bytes("statement", _text(claims, "request_jcs", "statement"))
+    raw = bytes_of("statement", text_in(claims, "request_jcs", "statement"))
     asked = canonical_request(raw)
     if claims.get("request_hash") != tagged_hash(raw):
         raise NotVerified("statement", "request_hash is not the hash of request_jcs")
@@ -176,7 +168,7 @@ def _statement(claims: Members) -> tuple[bytes, Members]:
 
 def canonical_request(raw: bytes) -> Members:
     """Return what R says; raises NotVerified unless it is canonical and a request."""
-    asked = _object("statement", raw)
+    asked = object_of("statement", raw)
     if encode(asked) != raw:
         raise NotVerified("statement", "the request is not canonical JSON (RFC 8785)")
     if asked.get("typ") != REQUEST_TYP or asked.get("v") != 1:
@@ -188,8 +180,8 @@ def canonical_request(raw: bytes) -> Members:
 
 
 def _context(approval: Members, *, statement: bytes, at: int) -> tuple[bytes, Members]:
-    raw = _bytes("context", _text(approval, "context_jcs", "context"))
-    context = _object("context", raw)
+    raw = bytes_of("context", text_in(approval, "context_jcs", "context"))
+    context = object_of("context", raw)
     asked = canonical_request(statement)
     if encode(context) != raw or context.get("typ") != CONTEXT_TYP or context.get("v") != 1:
         raise NotVerified("context", "not a canonical approval context of version 1")
@@ -198,7 +190,7 @@ def _context(approval: Members, *, statement: bytes, at: int) -> tuple[bytes, Me
     # Read from the signed bytes, never from what the receipt claims.
     if context.get("decision") != "approve":
         raise NotVerified("context", "the signed decision is not a yes")
-    if len(_bytes("context", _text(context, "nonce", "context"))) < NONCE_MIN_BYTES:
+    if len(bytes_of("context", text_in(context, "nonce", "context"))) < NONCE_MIN_BYTES:
         raise NotVerified("context", "the nonce is too short to be unpredictable")
     _approver(approval, context, asked)
     _window(context, asked, at)
@@ -206,10 +198,10 @@ def _context(approval: Members, *, statement: bytes, at: int) -> tuple[bytes, Me
 
 
 def _approver(approval: Members, context: Members, asked: Members) -> None:
-    approver = _text(context, "approver", "context")
+    approver = text_in(context, "approver", "context")
     if approval.get("approver", approver) != approver:
         raise NotVerified("context", "the approver is not the one who signed")
-    if approval.get("rp_id", context.get("rp_id")) != _text(context, "rp_id", "context"):
+    if approval.get("rp_id", context.get("rp_id")) != text_in(context, "rp_id", "context"):
         raise NotVerified("context", "rp_id differs from what was signed")
     if approver in asked.get("quorum", {}).get("exclude", []) or approver == asked.get("client_id"):
         raise NotVerified("context", "the approver was excluded by the request")
@@ -217,13 +209,13 @@ def _approver(approval: Members, context: Members, asked: Members) -> None:
 
 def _window(context: Members, asked: Members, at: int) -> None:
     for what in (context, asked):
-        starts, ends = _int(what, "iat", "context"), _int(what, "exp", "context")
+        starts, ends = int_in(what, "iat", "context"), int_in(what, "exp", "context")
         if not starts <= at < ends:
             raise NotVerified(
                 "context",
                 "signed outside the time that the request and the context allow",
             )
-    if not _int(asked, "iat", "context") <= context["iat"] < context["exp"] <= _int(asked, "exp", "context"):
+    if not int_in(asked, "iat", "context") <= context["iat"] < context["exp"] <= int_in(asked, "exp", "context"):
         raise NotVerified("context", "the context does not lie within the life of the request")
 
 
@@ -231,23 +223,23 @@ def _window(context: Members, asked: Members, at: int) -> None:
 
 
 def _client_data(approval: Members, *, challenge: bytes, origins: Collection[str]) -> bytes:
-    raw = _bytes("client-data", _text(approval, "clientDataJSON", "client-data"))
+    raw = bytes_of("client-data", text_in(approval, "clientDataJSON", "client-data"))
     if len(raw) > CLIENT_DATA_MAX_BYTES:
         raise NotVerified("client-data", "too large")
-    client_data = _object("client-data", raw)
+    client_data = object_of("client-data", raw)
     if client_data.get("type") != "webauthn.get":
         raise NotVerified("client-data", "not an assertion")
-    signed = _bytes("challenge", _text(client_data, "challenge", "challenge"))
+    signed = bytes_of("challenge", text_in(client_data, "challenge", "challenge"))
     if not hmac.compare_digest(signed, challenge):
         raise NotVerified("challenge", "the passkey signed another context")
-    if _bytes("challenge", _text(approval, "challenge", "challenge")) != challenge:
+    if bytes_of("challenge", text_in(approval, "challenge", "challenge")) != challenge:
         raise NotVerified("challenge", "the receipt names another challenge")
     _origin(client_data, approval, origins)
     return raw
 
 
 def _origin(client_data: Members, approval: Members, origins: Collection[str]) -> None:
-    origin = _text(client_data, "origin", "origin")
+    origin = text_in(client_data, "origin", "origin")
     if origin not in origins or approval.get("origin", origin) != origin:
         raise NotVerified("origin", "signed on a page that is not the issuer's")
     if client_data.get("crossOrigin", False) is not False or "topOrigin" in client_data:
@@ -258,7 +250,7 @@ def _origin(client_data: Members, approval: Members, origins: Collection[str]) -
 
 
 def _authenticator_data(approval: Members, *, rp_id: str) -> bytes:
-    raw = _bytes("authenticator", _text(approval, "authenticatorData", "authenticator"))
+    raw = bytes_of("authenticator", text_in(approval, "authenticatorData", "authenticator"))
     try:
         data = AuthenticatorData(raw)
     except Exception as error:  # the library raises whatever its parsers meet
@@ -278,9 +270,9 @@ def _authenticator_data(approval: Members, *, rp_id: str) -> bytes:
 
 
 def _signature(approval: Members, message: bytes) -> None:
-    signature = _bytes("signature", _text(approval, "signature", "signature"))
+    signature = bytes_of("signature", text_in(approval, "signature", "signature"))
     try:
-        numbers = cbor.decode(_bytes("signature", _text(approval, "cose_key", "signature")))
+        numbers = cbor.decode(bytes_of("signature", text_in(approval, "cose_key", "signature")))
         if not isinstance(numbers, dict):
             raise NotVerified("signature", "cose_key is not a COSE_Key")
         CoseKey.parse(numbers).verify(message, signature)
@@ -303,7 +295,7 @@ def check_quorum(claims: Members, asked: Members, approvals: Sequence[Members]) 
     rule = asked.get("quorum")
     if not isinstance(rule, dict):
         raise NotVerified("quorum", "the request names no quorum")
-    required = _int(rule, "required", "quorum")
+    required = int_in(rule, "required", "quorum")
     people = {approval["approver"] for approval in approvals}
     keys = {approval["cose_key"] for approval in approvals}
     credentials = {approval.get("credential_id") for approval in approvals}
@@ -319,14 +311,14 @@ def check_quorum(claims: Members, asked: Members, approvals: Sequence[Members]) 
 def _complete(claims: Members, asked: Members, approvals: Sequence[Members]) -> None:
     for approval in approvals:
         _enrolment(approval, asked)
-        context = decode(_bytes("context", approval["context_jcs"]))
-        _text(context, "locale", "context")
-        _text(context, "rendering_hash", "context")
-    last = max(_int(approval, "auth_time", "claims") for approval in approvals)
-    until = last + _int(asked, "use_within_s", "statement")
-    if _int(claims, "approved_until", "claims") != until:
+        context = decode(bytes_of("context", approval["context_jcs"]))
+        text_in(context, "locale", "context")
+        text_in(context, "rendering_hash", "context")
+    last = max(int_in(approval, "auth_time", "claims") for approval in approvals)
+    until = last + int_in(asked, "use_within_s", "statement")
+    if int_in(claims, "approved_until", "claims") != until:
         raise NotVerified("claims", "approved_until is not the last signature plus use_within_s")
-    if _int(claims, "iat", "claims") < last:
+    if int_in(claims, "iat", "claims") < last:
         raise NotVerified("claims", "issued before the last signature")
     if claims.get("policy") != {name: asked.get("policy", {}).get(name) for name in ("id", "version", "hash")}:
         raise NotVerified("claims", "policy differs from what was signed")
@@ -337,11 +329,11 @@ def _enrolment(approval: Members, asked: Members) -> None:
     if not isinstance(enrolment, dict):
         raise NotVerified("enrolment", "nothing says how the key came to its person")
     for name in ("attestation_hash", "client_data_hash", "vouched_by"):
-        _text(enrolment, name, "enrolment")
+        text_in(enrolment, name, "enrolment")
     if "log_index" not in enrolment or not isinstance(enrolment["log_index"], int | None):
         raise NotVerified("enrolment", "log_index is missing")
     # Keys count for a decision only if they were held before the request was opened.
-    if _int(enrolment, "enrolled_at", "enrolment") > _int(asked, "iat", "enrolment"):
+    if int_in(enrolment, "enrolled_at", "enrolment") > int_in(asked, "iat", "enrolment"):
         raise NotVerified("enrolment", "the key was enrolled after the request was opened")
 
 
@@ -353,7 +345,7 @@ def _in_log(log: LogEvidence, *, receipt: str, request_hash: str) -> logproof.In
         included = logproof.check(log.entry, proof=log.proof, vkey=log.vkey)
     except logproof.ProofRefused as error:
         raise NotVerified("log", str(error)) from error
-    recorded = _strings(_object("log", log.entry))
+    recorded = _strings(object_of("log", log.entry))
     if not {request_hash, tagged_hash(receipt.encode())} <= recorded:
         raise NotVerified("log", "the entry is of another decision")
     return included
@@ -365,40 +357,6 @@ def _strings(entry: Any) -> set[str]:
     return {entry} if isinstance(entry, str) else set()
 
 
-# -- reading, strictly -----------------------------------------------------------------------------------------
-
-
 def _origin_of(issuer: str) -> str:
     parts = urlsplit(issuer)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _object(step: str, raw: bytes) -> dict[str, Any]:
-    try:
-        value = decode(raw)
-    except CanonicalError as error:
-        raise NotVerified(step, f"not strict JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise NotVerified(step, "not a JSON object")
-    return value
-
-
-def _bytes(step: str, text: str) -> bytes:
-    try:
-        return unb64url(text)
-    except ValueError as error:
-        raise NotVerified(step, "not canonical base64url") from error
-
-
-def _text(members: Members, name: str, step: str) -> str:
-    value = members.get(name)
-    if not isinstance(value, str) or not value:
-        raise NotVerified(step, f"{name} is missing")
-    return value
-
-
-def _int(members: Members, name: str, step: str) -> int:
-    value = members.get(name)
-    if type(value) is not int:
-        raise NotVerified(step, f"{name} is missing")
-    return value

@@ -8,7 +8,7 @@ from aims.credentials.services import rotate_due
 from aims.kit import clock
 
 
-@shared_task(name="credentials.rotate_keys")  # type: ignore[untyped-decorator]  # Celery ships no types
+@shared_task(name="credentials.rotate_keys")
 def rotate_keys() -> int:
     """Take every step in the life of our signing keys that is due."""
     return rotate_due(clock.now())

@@ -24,9 +24,7 @@ class FormRefused(AimsError):
     public = "The request body can't be read as a form."
 
 
-def read_form(
-    request: HttpRequest, *, max_bytes: int = MACHINE_BODY_MAX_BYTES
-) -> dict[str, tuple[str, ...]]:
+def read_form(request: HttpRequest, *, max_bytes: int = MACHINE_BODY_MAX_BYTES) -> dict[str, tuple[str, ...]]:
     """Return every value of every field, in order. Raises FormRefused."""
     if (request.content_type or "").lower() != MEDIA_TYPE:
         raise _refused(f"Send the body as {MEDIA_TYPE}.", 415)
@@ -39,9 +37,7 @@ def read_form(
             max_num_fields=FIELDS_MAX,
         )
     except ValueError as error:
-        raise _refused(
-            "The body is not form-encoded UTF-8, or has too many fields.", 400
-        ) from error
+        raise _refused("The body is not form-encoded UTF-8, or has too many fields.", 400) from error
     form: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
         form[name] = (*form.get(name, ()), value)

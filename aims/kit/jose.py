@@ -79,9 +79,7 @@ def import_public(jwk: Mapping[str, Any]) -> JoseKey:
         raise JoseRefused("key_type", "the key type is not one of EC, RSA, OKP")
     try:
         # joserfc wants use and key_ops to agree; who may use a key is ours to say, so only the numbers go in.
-        key: JoseKey = kind.import_key(
-            {name: jwk[name] for name in _NUMBERS[kind] if name in jwk}
-        )
+        key: JoseKey = kind.import_key({name: jwk[name] for name in _NUMBERS[kind] if name in jwk})
         algorithms = algorithms_of(key)
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise JoseRefused("malformed_key", "the key can't be read") from error
@@ -94,34 +92,24 @@ def algorithms_of(key: JoseKey) -> frozenset[str]:
     """Return the JWS algorithms a key can serve; empty where its curve or size is not accepted."""
     if isinstance(key, RSAKey):
         size = key.public_key.key_size
-        return (
-            _ALGORITHMS_OF_KEY["RSA", None]
-            if RSA_MIN_BITS <= size <= RSA_MAX_BITS
-            else frozenset()
-        )
+        return _ALGORITHMS_OF_KEY["RSA", None] if RSA_MIN_BITS <= size <= RSA_MAX_BITS else frozenset()
     return _ALGORITHMS_OF_KEY.get((key.key_type, key.curve_name), frozenset())
 
 
 def thumbprint(jwk: Mapping[str, Any]) -> str:
     """Return the SHA-256 thumbprint of a key, 43 characters. Private members don't count. Spec: RFC 7638 §3."""
-    members = {
-        name: value for name, value in jwk.items() if name not in PRIVATE_MEMBERS
-    }
+    members = {name: value for name, value in jwk.items() if name not in PRIVATE_MEMBERS}
     return import_public(members).thumbprint()
 
 
-def sign(
-    claims: Mapping[str, Any], *, key: JoseKey, typ: str, kid: str, algorithm: str
-) -> str:
+def sign(claims: Mapping[str, Any], *, key: JoseKey, typ: str, kid: str, algorithm: str) -> str:
     """Return a compact JWS. Spec: RFC 7515 §3.1."""
     header = {"alg": algorithm, "typ": typ, "kid": kid}
     signing_input = f"{_part(header)}.{_part(claims)}".encode()
     return f"{signing_input.decode()}.{b64url(JWSRegistry.algorithms[algorithm].sign(signing_input, key))}"
 
 
-def parse(
-    token: str, *, algorithms: frozenset[str], typ: Collection[str | None]
-) -> Unverified:
+def parse(token: str, *, algorithms: frozenset[str], typ: Collection[str | None]) -> Unverified:
     """Return a token taken apart, its form checked and its signature not. Raises JoseRefused.
 
     typ: the types accepted, compared without ``application/`` and without case (RFC 7515 §4.1.9); None: may be absent.
@@ -148,9 +136,7 @@ def verify(token: Unverified, *, key: JoseKey) -> Decoded:
     if algorithm not in algorithms_of(key):
         raise JoseRefused("wrong_key", "the algorithm does not fit the key")
     try:
-        is_right = JWSRegistry.algorithms[algorithm].verify(
-            token.signing_input, token.signature, key
-        )
+        is_right = JWSRegistry.algorithms[algorithm].verify(token.signing_input, token.signature, key)
     except (JoseError, ValueError) as error:
         raise JoseRefused("bad_signature", "the signature does not verify") from error
     if not is_right:
@@ -183,9 +169,7 @@ _NUMBERS: dict[type[ECKey | RSAKey | OKPKey], tuple[str, ...]] = {
 }
 
 
-def _check_header(
-    header: Header, algorithms: frozenset[str], typ: Collection[str | None]
-) -> None:
+def _check_header(header: Header, algorithms: frozenset[str], typ: Collection[str | None]) -> None:
     """Raise JoseRefused for a header that asks for what we don't do."""
     if str(header.get("alg")) not in algorithms:
         raise JoseRefused("algorithm", "its algorithm is not accepted")
@@ -211,17 +195,13 @@ def _raw(part: str, what: str) -> bytes:
     try:
         return unb64url(part)
     except ValueError as error:
-        raise JoseRefused(
-            "malformed", f"its {what} is not canonical base64url"
-        ) from error
+        raise JoseRefused("malformed", f"its {what} is not canonical base64url") from error
 
 
 def _json_object(part: str, what: str) -> dict[str, Any]:
     """Return a JSON object; RFC 7515 §4: member names must be unique."""
     try:
-        value = json.loads(
-            _raw(part, what), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        value = json.loads(_raw(part, what), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise JoseRefused("malformed", f"its {what} is not strict JSON") from error
     if not isinstance(value, dict):

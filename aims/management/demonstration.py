@@ -64,7 +64,7 @@ class Cast:
 
     folder: Path
     resource_port: int
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    running: list[subprocess.Popen[Any]] = field(default_factory=list)
 
     @property
     def resource(self) -> str:

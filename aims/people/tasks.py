@@ -12,7 +12,7 @@ from aims.people.models import Ceremony, Invitation
 KEEP_INVITATIONS = timedelta(days=30)
 
 
-@shared_task(name="people.drop_spent")  # type: ignore[untyped-decorator]
+@shared_task(name="people.drop_spent")
 def drop_spent() -> None:
     """Delete expired challenges, and links long past their use; the log keeps that they were."""
     drop_spent_before(clock.now())

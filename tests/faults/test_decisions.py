@@ -86,14 +86,15 @@ def test_the_move_itself_failing_leaves_nothing_behind(
 
 def both(*verbs: Callable[[], object]) -> list[object]:
     """Run the verbs at the same moment, each on a connection of its own; return results or refusals."""
-    start, outcomes = threading.Barrier(len(verbs)), [None] * len(verbs)
+    start = threading.Barrier(len(verbs))
+    outcomes: list[object] = [None] * len(verbs)
 
     def run(index: int, verb: Callable[[], object]) -> None:
         start.wait()
         try:
-            outcomes[index] = verb()  # type: ignore[call-overload]
+            outcomes[index] = verb()
         except AimsError as refusal:
-            outcomes[index] = refusal  # type: ignore[call-overload]
+            outcomes[index] = refusal
         finally:
             connection.close()
 
@@ -147,7 +148,7 @@ def test_one_assertion_sent_twice_counts_once(stage: Stage, round_: int) -> None
     request = stage.open()
     response = stage.sign(stage.prepare(request))
     twice = [ApprovalRequest.objects.get(), ApprovalRequest.objects.get()]
-    outcomes = both(*[lambda each=each: stage.approve(each, response=response) for each in twice])  # type: ignore[misc]
+    outcomes = both(*[lambda each=each: stage.approve(each, response=response) for each in twice])
     assert sum(isinstance(outcome, AimsError) for outcome in outcomes) == 1
     assert Decision.objects.count() == Receipt.objects.count() == 1
     request.refresh_from_db()
@@ -159,5 +160,5 @@ def test_one_assertion_sent_twice_counts_once(stage: Stage, round_: int) -> None
 def test_two_reloads_at_once_share_one_context(stage: Stage) -> None:
     stage.open()
     pages = [ApprovalRequest.objects.get(), ApprovalRequest.objects.get()]
-    challenges = both(*[lambda each=each: bytes(stage.prepare(each).challenge) for each in pages])  # type: ignore[misc]
+    challenges = both(*[lambda each=each: bytes(stage.prepare(each).challenge) for each in pages])
     assert len(set(challenges)) == PreparedContext.objects.count() == 1

@@ -23,7 +23,8 @@ pytestmark = [
 
 def at_once(*verbs: Callable[[], Any]) -> list[Any]:
     """Run the verbs in threads that start together; return what each answered or raised."""
-    barrier, results = threading.Barrier(len(verbs)), [None] * len(verbs)
+    barrier = threading.Barrier(len(verbs))
+    results: list[Any] = [None] * len(verbs)
 
     def run(index: int, verb: Callable[[], Any]) -> None:
         barrier.wait()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from audit.canonical import CanonicalError, decode, encode
 
-texts = st.text(st.characters(exclude_categories=("Cs",)))
+texts = st.text(st.characters(exclude_categories=["Cs"]))
 scalars = st.none() | st.booleans() | texts | st.integers(-(2**53) + 1, 2**53 - 1)
 values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=30)
 

@@ -46,7 +46,7 @@ def happen() -> Recorder:
 
 
 @pytest.fixture
-def as_owner(db: None) -> Iterator[Callable[[str], None]]:
+def as_owner(db: None) -> Callable[..., None]:
     """Do to the tables what only their owner could: the refusals of the database are lifted first."""
     _execute(lifting(connection.vendor))
 
@@ -54,7 +54,7 @@ def as_owner(db: None) -> Iterator[Callable[[str], None]]:
         with connection.cursor() as cursor:
             cursor.execute(sql, values)
 
-    yield tamper
+    return tamper
 
 
 @pytest.fixture(autouse=True)

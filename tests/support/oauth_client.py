@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -60,7 +60,7 @@ class Machine:
     def signed(self, form: Mapping[str, Any]) -> dict[str, Any]:
         return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": self.assertion()} | dict(form)
 
-    def post(self, path: str, form: Mapping[str, Any] | Iterable[tuple[str, str]], **extra: Any) -> Any:
+    def post(self, path: str, form: Mapping[str, Any] | Sequence[tuple[str, str]], **extra: Any) -> Any:
         """POST a form as given; headers by keyword, as the test client wants them."""
         return self.http.post(path, urlencode(form, doseq=True), content_type=MEDIA_TYPE, **extra)
 

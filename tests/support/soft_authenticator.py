@@ -66,9 +66,7 @@ class HostileAuthenticator(SoftAuthenticator):
         raw = json.dumps(kept, separators=(",", ":")).encode()
         return self.lies.client_data(raw) if self.lies.client_data else raw
 
-    def authenticator_data(
-        self, credential: SoftCredential, *, attested: bytes = b""
-    ) -> bytes:
+    def authenticator_data(self, credential: SoftCredential, *, attested: bytes = b"") -> bytes:
         if self.lies.sign_count is not None:
             credential.sign_count = self.lies.sign_count
         data = bytearray(super().authenticator_data(credential, attested=attested))

@@ -47,7 +47,7 @@ def test_a_venv_that_cannot_be_made_is_one_line_of_advice(lock: Path, monkeypatc
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError("no ensurepip")
 
-    monkeypatch.setattr(bootstrap.venv, "create", refuse)
+    monkeypatch.setattr("venv.create", refuse)
     with pytest.raises(SystemExit, match="python3-venv") as ended:
         bootstrap.make_venv()
     assert "\n" not in str(ended.value)

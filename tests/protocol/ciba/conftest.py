@@ -47,7 +47,12 @@ class Door:
         return str(answer.json()["auth_req_id"])
 
     def ask_signed(self, claims: dict[str, Any], *, outside: dict[str, Any] | None = None, **changed: Any) -> Any:
-        how: dict[str, Any] = {"key": self.courier.key, "kid": self.courier.key.thumbprint(), "algorithm": "ES256", "typ": "JWT"} | changed
+        how: dict[str, Any] = {
+            "key": self.courier.key,
+            "kid": self.courier.key.thumbprint(),
+            "algorithm": "ES256",
+            "typ": "JWT",
+        } | changed
         form = {"request": jose.sign(claims, **how)} | (outside or {})
         return self.courier.post("/oauth/bc-authorize", self.courier.signed(form))
 

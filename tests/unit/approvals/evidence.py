@@ -67,7 +67,7 @@ class Signer:
 
     def sign(self, statement: bytes, *, at: int = SIGNED, **members: Any) -> receipts.SignedYes:
         """Return a yes over the statement; ``members`` change the context before it is signed."""
-        values = {
+        values: dict[str, Any] = {
             "request_hash": tagged_hash(statement),
             "decision": "approve",
             "approver": self.ref,

@@ -111,7 +111,7 @@ class Stage:
 
     def approve(self, request: ApprovalRequest, **changes: Any) -> Any:
         """Prepare, sign and approve."""
-        values = {"person": self.ada, "session_key": "s1", "now": clock.now()} | changes
+        values: dict[str, Any] = {"person": self.ada, "session_key": "s1", "now": clock.now()} | changes
         if "response" not in values:
             values["response"] = self.sign(self.prepare(request))
         return services.approve(request, **values)

@@ -46,7 +46,9 @@ def test_an_address_that_is_not_public_is_refused_even_among_public_ones(address
     assert refused.value.code == "private_address"
 
 
-@pytest.mark.parametrize("url", ["http://a.example/", "file:///etc/passwd", "https://u@a.example/", "https://a.example/#x"])
+@pytest.mark.parametrize(
+    "url", ["http://a.example/", "file:///etc/passwd", "https://u@a.example/", "https://a.example/#x"]
+)
 def test_an_address_that_is_not_plain_https_is_refused(url: str) -> None:
     with pytest.raises(FetchRefused):
         go(url, "93.184.215.14")

@@ -49,14 +49,10 @@ def test_another_media_type_is_refused(media_type: str) -> None:
 
 
 def test_the_media_type_may_name_a_charset() -> None:
-    assert read_form(post("a=1", MEDIA_TYPE.upper() + "; charset=UTF-8")) == {
-        "a": ("1",)
-    }
+    assert read_form(post("a=1", MEDIA_TYPE.upper() + "; charset=UTF-8")) == {"a": ("1",)}
 
 
-@pytest.mark.parametrize(
-    "body", [b"a=%ff", "a=ä".encode(), b"&".join(b"a%d=1" % n for n in range(201))]
-)
+@pytest.mark.parametrize("body", [b"a=%ff", "a=ä".encode(), b"&".join(b"a%d=1" % n for n in range(201))])
 def test_bad_utf8_raw_bytes_and_too_many_fields_are_refused(body: bytes) -> None:
     with pytest.raises(FormRefused) as caught:
         read_form(post(body))

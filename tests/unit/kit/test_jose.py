@@ -7,11 +7,12 @@ import json
 
 import pytest
 from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
 
 from aims.kit import jose
 from aims.kit.ids import b64url
 
-KEYS = {
+KEYS: dict[str, jose.JoseKey] = {
     "ES256": ECKey.generate_key("P-256"),
     "ES384": ECKey.generate_key("P-384"),
     "PS256": RSAKey.generate_key(2048),
@@ -26,26 +27,18 @@ def public(algorithm: str) -> jose.JoseKey:
 
 
 def token(algorithm: str = "ES256") -> str:
-    return jose.sign(
-        {"sub": "a"}, key=KEYS[algorithm], typ="JWT", kid="k", algorithm=algorithm
-    )
+    return jose.sign({"sub": "a"}, key=KEYS[algorithm], typ="JWT", kid="k", algorithm=algorithm)
 
 
-def made_of(
-    header: str, payload: str = '{"sub":"a"}', *, algorithm: str = "ES256"
-) -> str:
+def made_of(header: str, payload: str = '{"sub":"a"}', *, algorithm: str = "ES256") -> str:
     """A token with this exact header and payload text, rightly signed."""
     signing_input = f"{b64url(header.encode())}.{b64url(payload.encode())}"
-    signature = jose.JWSRegistry.algorithms[algorithm].sign(
-        signing_input.encode(), KEYS[algorithm]
-    )
+    signature = JWSRegistry.algorithms[algorithm].sign(signing_input.encode(), KEYS[algorithm])
     return f"{signing_input}.{b64url(signature)}"
 
 
 def decode(text: str, algorithm: str = "ES256") -> jose.Decoded:
-    return jose.decode(
-        text, keys=lambda header: public(algorithm), algorithms=jose.ALGORITHMS, typ=JWT
-    )
+    return jose.decode(text, keys=lambda header: public(algorithm), algorithms=jose.ALGORITHMS, typ=JWT)
 
 
 def refusal(text: str, algorithm: str = "ES256") -> str:
@@ -66,9 +59,7 @@ def test_another_key_of_the_same_kind_does_not_verify(algorithm: str) -> None:
     assert refusal(text[:-10] + last + text[-9:], algorithm) == "bad_signature"
 
 
-@pytest.mark.parametrize(
-    "algorithm", ["none", "HS256", "RS256", "ES512", "", None, 1, ["ES256"]]
-)
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256", "ES512", "", None, 1, ["ES256"]])
 def test_an_algorithm_that_is_not_listed_is_refused(algorithm: object) -> None:
     assert refusal(made_of(json.dumps({"alg": algorithm, "typ": "JWT"}))) == "algorithm"
 
@@ -89,9 +80,7 @@ def test_another_type_is_refused(typ: object) -> None:
 
 @pytest.mark.parametrize("typ", ["JWT", "jwt", "application/JWT"])
 def test_the_type_is_compared_without_case_and_prefix(typ: str) -> None:
-    assert decode(made_of(json.dumps({"alg": "ES256", "typ": typ}))).claims == {
-        "sub": "a"
-    }
+    assert decode(made_of(json.dumps({"alg": "ES256", "typ": typ}))).claims == {"sub": "a"}
 
 
 @pytest.mark.parametrize(
@@ -121,9 +110,7 @@ def test_base64url_that_spells_the_same_bytes_differently_is_refused() -> None:
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     # 64 bytes leave four spare bits in the last letter: the next letter spells the same bytes.
     twin = signature[:-1] + letters[letters.index(signature[-1]) + 1]
-    assert base64.urlsafe_b64decode(twin + "==") == base64.urlsafe_b64decode(
-        signature + "=="
-    )
+    assert base64.urlsafe_b64decode(twin + "==") == base64.urlsafe_b64decode(signature + "==")
     assert refusal(f"{head}.{payload}.{twin}") == "malformed"
 
 
@@ -174,7 +161,4 @@ def test_the_thumbprint_is_the_one_of_rfc_7638() -> None:
         "vRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzK"
         "nqDKgw"
     )
-    assert (
-        jose.thumbprint({"kty": "RSA", "n": modulus, "e": "AQAB"})
-        == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
-    )
+    assert jose.thumbprint({"kty": "RSA", "n": modulus, "e": "AQAB"}) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"

@@ -75,7 +75,7 @@ def test_obligations_of_all_permits_add_up() -> None:
     answer = evaluate(FACTS, policy=compile(text))
     assert isinstance(answer, Ask)
     assert answer.policies == ("a", "b", "c") and answer.approvers == {"subject", "group:finance"}
-    assert (answer.lifetime_s, answer.use_within_s, answer.exclude) == (300, 60, {"owner"})
+    assert (answer.lifetime_s, answer.use_within_s, answer.exclude) == (300, 60, frozenset({"owner"}))
 
 
 def test_nobody_left_to_ask_is_a_no() -> None:
