@@ -33,7 +33,7 @@ class RequestRefused(Event, type="authorization.request.refused", title="Was not
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestApproved(Event, type="authorization.request.approved", title="Signed yes", tone="yes"):
+class RequestApproved(Event, type="authorization.request.approved", title="Request approved", tone="yes"):
     """approved_until: NumericDate."""
 
     request: str
