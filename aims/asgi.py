@@ -14,11 +14,12 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402  (needs
 from channels.sessions import CookieMiddleware  # noqa: E402
 from django.urls import path  # noqa: E402
 
+from aims.authorization.endpoints.long_poll import LongPoll  # noqa: E402
 from aims.console import live  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": _http,
+        "http": LongPoll(_http),
         "websocket": CookieMiddleware(URLRouter([path("live", live.Bell.as_asgi())])),
     }
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 
-from aims.authorization.endpoints import ciba_token, client_credentials
+from aims.authorization.endpoints import ciba_token, client_credentials, long_poll
 from aims.authorization.errors import InvalidRequest, UnsupportedGrantType
 from aims.authorization.pipeline import Call, Endpoint, Handler, endpoint
+from aims.authorization.request_errors import AuthorizationPending, SlowDown
 
 # What is not listed is closed: no door of the toolkit answers here.
 GRANTS: dict[str, Handler] = {
@@ -23,4 +24,10 @@ def token(call: Call) -> HttpResponse:
         raise InvalidRequest("grant_type is missing.")
     if grant_type not in GRANTS:
         raise UnsupportedGrantType
-    return GRANTS[grant_type](call)
+    try:
+        return GRANTS[grant_type](call)
+    except SlowDown:
+        raise  # too early is answered at once
+    except AuthorizationPending:
+        long_poll.may_be_held(call)
+        raise

@@ -5,9 +5,11 @@ Rows are locked in one order everywhere: agent, request, door.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
 
 from aims.authentication.client import Client
@@ -56,6 +58,36 @@ def redeem(client: Client, agent: Agent, auth_req_id: str, *, now: datetime) -> 
     return _answered(outcome)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Awaited:
+    """A request that a held poll waits for."""
+
+    ref: str
+    expires_at: datetime
+    interval_s: int
+
+
+def awaited(agent: Agent, auth_req_id: str) -> Awaited | None:
+    """Return what a held poll waits for; None where the id leads to no request of this agent."""
+    door = _door(agent, auth_req_id)
+    if door is None:
+        return None
+    return Awaited(ref=door.request.ref, expires_at=door.request.expires_at, interval_s=door.interval_s)
+
+
+def redeem_decided(agent: Agent, auth_req_id: str, *, now: datetime) -> dict[str, Any] | None:
+    """Return the token response if the request was decided, None while it waits: the second look of a held poll.
+
+    Its proof was spent and the poll counted when it arrived. Raises as ``redeem``, but for the pending ones.
+    """
+    with transaction.atomic():
+        door = _door(agent, auth_req_id)
+        if door and RequestState(door.request.state) in OPEN and door.request.expires_at > now:
+            return None
+        outcome = _outcome(agent, auth_req_id, now=now)
+    return _answered(outcome)
+
+
 def _answered(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, AimsError):
         raise outcome
@@ -64,9 +96,7 @@ def _answered(outcome: Outcome) -> dict[str, Any]:
 
 def _outcome(agent: Agent, auth_req_id: str, *, now: datetime) -> Outcome:
     """Return the token response or the error. Returned, not raised: what was written has to be committed."""
-    # Bound to the client first: an id in the wrong hands is as unknown, and stays good for its owner.
-    found = BackchannelRequest.objects.filter(auth_req_id_hash=digest(auth_req_id), request__agent=agent)
-    door = found.select_related("request").first()
+    door = _door(agent, auth_req_id)
     if door is None:
         return _refused(agent, "", InvalidGrant())
     request = door.request
@@ -80,6 +110,12 @@ def _outcome(agent: Agent, auth_req_id: str, *, now: datetime) -> Outcome:
     if state != RequestState.APPROVED:
         return _refused(agent, request.ref, AccessDenied("The request was not approved."))
     return _redeemed(agent, request, now=now)
+
+
+def _door(agent: Agent, auth_req_id: str) -> BackchannelRequest | None:
+    # Bound to the client: an id in the wrong hands is as unknown, and stays good for its owner.
+    found = BackchannelRequest.objects.filter(auth_req_id_hash=digest(auth_req_id), request__agent=agent)
+    return found.select_related("request").first()
 
 
 def _pending(door: BackchannelRequest, *, now: datetime) -> AimsError:
