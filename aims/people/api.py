@@ -1,24 +1,25 @@
-"""People, roles, groups and invitations in the management API. Nothing here enrols a passkey or signs anybody in."""
+"""People, roles and groups in the management API. Nothing here makes a link, enrols a passkey or signs anybody in:
+a machine that could invite could become an approver. Inviting is for the console and the command line.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
-from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aims.kit import clock
-from aims.people import services
+from aims.people import queries, services
 from aims.people.models import Group, User
 from aims.people.serializers import (
     GroupSerializer,
-    LinkSerializer,
     MembershipSerializer,
+    NewGroupSerializer,
     NewPersonSerializer,
     PersonSerializer,
     RoleSerializer,
@@ -32,6 +33,7 @@ class PersonViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     queryset = User.objects.order_by("ref")
     serializer_class = PersonSerializer
     lookup_field = "ref"
+    lookup_value_regex = "[a-z0-9_]{1,40}"
 
     @extend_schema(request=NewPersonSerializer, responses={201: PersonSerializer})
     def create(self, request: Request) -> Response:
@@ -39,13 +41,6 @@ class PersonViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         given = _checked(NewPersonSerializer(data=request.data))
         person = services.create_person(**given, by=_caller(request), now=clock.now())
         return Response(PersonSerializer(person).data, status=201)
-
-    @extend_schema(request=None, responses={201: LinkSerializer})
-    @action(detail=True, methods=["post"])
-    def invite(self, request: Request, ref: str) -> Response:
-        """Make a one-time enrolment link; for somebody who ever had a passkey it is recovery."""
-        token = services.invite(self.get_object(), by=_caller(request), now=clock.now())
-        return Response({"link": f"{settings.ISSUER}/join/{token}/"}, status=201, headers={"Cache-Control": "no-store"})
 
     @extend_schema(request=RoleSerializer, responses=PersonSerializer)
     @action(detail=True, methods=["post"], url_path="give-role")
@@ -85,11 +80,12 @@ class GroupViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     queryset = Group.objects.order_by("slug")
     serializer_class = GroupSerializer
     lookup_field = "slug"
+    lookup_value_regex = "[a-z0-9_-]{1,64}"
 
-    @extend_schema(request=GroupSerializer, responses={201: GroupSerializer})
+    @extend_schema(request=NewGroupSerializer, responses={201: GroupSerializer})
     def create(self, request: Request) -> Response:
         """Make a group."""
-        given = _checked(GroupSerializer(data=request.data))
+        given = _checked(NewGroupSerializer(data=request.data))
         group = services.create_group(given["slug"], given["name"], by=_caller(request), now=clock.now())
         return Response(GroupSerializer(group).data, status=201)
 
@@ -97,7 +93,7 @@ class GroupViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     @action(detail=True, methods=["post"])
     def join(self, request: Request, slug: str) -> Response:
         """Put a person into the group."""
-        person = get_object_or_404(User, ref=_checked(MembershipSerializer(data=request.data))["person"])
+        person = _member(request)
         services.join_group(self.get_object(), person, by=_caller(request), now=clock.now())
         return Response(PersonSerializer(person).data)
 
@@ -105,7 +101,7 @@ class GroupViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     @action(detail=True, methods=["post"])
     def leave(self, request: Request, slug: str) -> Response:
         """Take a person out of the group."""
-        person = get_object_or_404(User, ref=_checked(MembershipSerializer(data=request.data))["person"])
+        person = _member(request)
         services.leave_group(self.get_object(), person, by=_caller(request), now=clock.now())
         return Response(PersonSerializer(person).data)
 
@@ -114,6 +110,14 @@ routes: list[tuple[str, type[viewsets.GenericViewSet[Any]], str]] = [
     ("people", PersonViewSet, "person"),
     ("groups", GroupViewSet, "group"),
 ]
+
+
+def _member(request: Request) -> User:
+    """Return the person that the body names. Raises ValidationError where there is none."""
+    person = queries.person_by_ref(_checked(MembershipSerializer(data=request.data))["person"])
+    if person is None:
+        raise ValidationError({"person": ["There is no such person."]})
+    return person
 
 
 def _checked(serializer: Any) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rest_framework import serializers
 
 from aims.kit import clock
+from aims.kit.strict import StrictSerializer
 from aims.people import queries
 from aims.people.models import Group, Role, User
 
@@ -30,29 +29,30 @@ class PersonSerializer(serializers.ModelSerializer[User]):
         return [group.slug for group in queries.groups_of(person, at=clock.now())]
 
 
-class NewPersonSerializer(serializers.Serializer[Any]):
+class NewPersonSerializer(StrictSerializer):
     """What it takes to add a person."""
 
     email = serializers.EmailField(max_length=254)
     name = serializers.CharField(max_length=120)
 
 
-class RoleSerializer(serializers.Serializer[Any]):
-    """A role to give or to end."""
+class RoleSerializer(StrictSerializer):
+    """A role to give or to end. Admins are made on the pages and by the command line only."""
 
-    role = serializers.ChoiceField(choices=Role.choices)
+    role = serializers.ChoiceField(choices=[role for role in Role.choices if role[0] != Role.ADMIN])
 
 
-class MembershipSerializer(serializers.Serializer[Any]):
+class MembershipSerializer(StrictSerializer):
     """A person to put into a group or to take out."""
 
     person = serializers.CharField(max_length=40)
 
 
-class LinkSerializer(serializers.Serializer[Any]):
-    """A one-time enrolment link. Whoever calls vouches for the key that it will register."""
+class NewGroupSerializer(StrictSerializer):
+    """What it takes to make a group."""
 
-    link = serializers.URLField()
+    slug = serializers.RegexField(r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    name = serializers.CharField(max_length=120)
 
 
 class GroupSerializer(serializers.ModelSerializer[Group]):

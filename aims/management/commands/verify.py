@@ -9,7 +9,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from approvals.verify import LogEvidence, NotVerified, Verified, verify_receipt
+from approvals.reading import NotVerified
+from approvals.verify import LogEvidence, Verified, verify_receipt
 
 
 class Command(BaseCommand):

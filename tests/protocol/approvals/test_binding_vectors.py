@@ -15,7 +15,8 @@ import pytest
 
 from aims.kit.ids import unb64url
 from approvals.context import challenge_of
-from approvals.verify import NotVerified, verify_approval, verify_receipt
+from approvals.reading import NotVerified
+from approvals.verify import verify_approval, verify_receipt
 from audit.canonical import decode, encode
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors" / "approval-binding-v1.json").read_text())

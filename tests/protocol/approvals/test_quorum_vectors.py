@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from approvals.verify import NotVerified, check_quorum
+from approvals.reading import NotVerified
+from approvals.verify import check_quorum
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "vectors" / "ep-quorum-v1.json").read_text())[
     "vectors"

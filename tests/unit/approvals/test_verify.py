@@ -9,7 +9,8 @@ import pytest
 
 from aims.authorization.statement import Quorum
 from aims.kit.ids import b64url, tagged_hash
-from approvals.verify import LogEvidence, NotVerified, verify_receipt
+from approvals.reading import NotVerified
+from approvals.verify import LogEvidence, verify_receipt
 from audit.canonical import encode
 from tests.support.soft_authenticator import HostileAuthenticator, Lies
 from tests.unit.approvals.evidence import (
