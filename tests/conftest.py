@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Generator
+from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
+from tests.support.cast import ada, adm, ben, courier, cy, ghost, magpie, pay
+from tests.support.log import written_once
 from tests.support.running import aims, start_aims
-from tests.support.servers import postgres_url, redis_url
+from tests.support.servers import own_database, postgres_url, redis_url
 
-__all__ = ["aims", "postgres_url", "redis_url", "start_aims"]
+__all__ = [
+    "ada", "adm", "aims", "ben", "courier", "cy", "ghost", "magpie", "pay", "own_database", "postgres_url", "redis_url", "start_aims",
+    "written_once",
+]  # fmt: skip
 
 IS_POSTGRES = os.environ.get("AIMS_TEST_ON") == "postgres"
 MUST_RUN_ALL = os.environ.get("AIMS_TEST_REQUIRE_ALL") == "1"
 # Whose tests say nothing about a database.
 SQLITE_ONLY = {"browser", "house", "bench", "story", "clients"}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _closed_sockets() -> Generator[None]:
+    """Let this process connect to this machine only: a test that reaches further fails, and says where to."""
+    connect = socket.socket.connect
+
+    def loopback_only(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_here(str(address[0])):
+            raise AssertionError(f"a test wants to connect to {address[0]}")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", loopback_only)
+        yield
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

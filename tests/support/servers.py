@@ -9,6 +9,7 @@ import contextlib
 import glob
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -70,6 +72,19 @@ def postgres_url() -> Iterator[str]:
     """The address of a PostgreSQL of our own, or TEST_DATABASE_URL."""
     with postgres() as url:
         yield url
+
+
+@pytest.fixture
+def own_database(postgres_url: str) -> Iterator[str]:
+    """The address of an empty database of this test's own on the PostgreSQL of the tests."""
+    import psycopg
+
+    name = f"aims_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from joserfc.jwk import ECKey
@@ -23,6 +23,8 @@ RESOURCE = "https://pay.example/"
 DOMAIN = "acme.example"
 READ, PAY = "accounts.read", "payments.initiate"
 POLICY = ROOT / "aims" / "policy" / "default.cedar"
+
+Browser = TypeVar("Browser", bound=Approver)
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,14 @@ class World:
         """Return the payments API as a client: it introspects."""
         return Client(self.aims.base_url, RESOURCE, self.server_key)
 
-    def enrolled(self) -> list[Approver]:
+    def enrolled(self, browser: type[Browser]) -> list[Browser]:
         """Let everybody make a passkey with an enrolment link of the operator; return their browsers, signed in."""
         links = self.aims.manage("shell", "-v0", "-c", _INVITE.format(emails=list(self.emails))).stdout.split()
-        return [self._enrolled(link) for link in links]
-
-    def _enrolled(self, link: str) -> Approver:
-        approver = Approver(self.aims.base_url, str(urlsplit(self.aims.base_url).hostname))
-        approver.enrol(link)
-        return approver
+        host = str(urlsplit(self.aims.base_url).hostname)
+        people = [browser(self.aims.base_url, host) for _ in links]
+        for person, link in zip(people, links, strict=True):
+            person.enrol(link)
+        return people
 
 
 _INVITE = """

@@ -42,7 +42,7 @@ class Lived:
 @pytest.fixture(scope="module")
 def lived(aims: AimsServer) -> Lived:
     world = inhabit(aims)
-    return Lived(aims, world, world.enrolled()[0])
+    return Lived(aims, world, world.enrolled(Approver)[0])
 
 
 @pytest.fixture(scope="module")
