@@ -30,9 +30,7 @@ class Application(AbstractApplication):
     """
 
     client_id = models.CharField(max_length=CLIENT_ID_MAX, unique=True)
-    agent = models.OneToOneField(
-        "identifier.Agent", models.PROTECT, null=True, blank=True, related_name="application"
-    )
+    agent = models.OneToOneField("identifier.Agent", models.PROTECT, null=True, blank=True, related_name="application")
     grant_types = models.JSONField(default=list)
     token_endpoint_auth_method = models.CharField(max_length=40, default="private_key_jwt")
     token_endpoint_auth_signing_alg = models.CharField(max_length=16, blank=True)
