@@ -6,23 +6,11 @@ No objects a row: SQL, hashing and comparing. The first thing that is wrong is n
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
-from django.db import connection
-
-from audit import copies, merkle, notes, tiles
+from audit import columns, copies, merkle, notes, tiles
 from audit.models import Checkpoint, Entry, Head, Log, Tile
-
-ROWS_AT_ONCE = 16 * tiles.WIDTH
-_COLUMNS = (
-    "index", "canon", "action", "agent", "by", "decision", "event_id", "occurred_at", "posture", "recorded_at",
-    "remediation", "resource", "subject", "txn", "type",
-)  # fmt: skip
-_QUOTE = json.encoder.encode_basestring
 
 
 @dataclass(frozen=True)
@@ -81,6 +69,7 @@ class _Generation:
         self.frontier: list[bytes] = []  # of whole level-0 tiles
         self.tiles_done = 0
         self.size = 0
+        self.agreement = columns.Agreement()
         self.parents: dict[int, bytearray] = {}  # level -> hashes of its unfinished tile
         self.parents_done: dict[int, int] = {}
         # In this order: what is signed is within the head that is read after it, however fast the log grows.
@@ -130,23 +119,19 @@ class _Generation:
 
     def _leaves(self) -> Iterator[list[bytes]]:
         """Yield the leaf hashes of one tile after the other, each entry compared with its columns."""
-        index, hashes = self.log.base, []
-        for row in _rows(self.log.base, self.end):
-            if row[0] != index:
-                raise _Bad(f"entry {index} is missing", index)
-            canon = bytes(row[1])
-            if not _agree(canon, row):
-                raise _Bad(f"entry {index}: a column says something else than the bytes", index)
-            hashes.append(merkle.leaf_hash(canon))
-            index += 1
-            if len(hashes) == tiles.WIDTH:
-                yield hashes
-                hashes = []
-                self.totals.entries = index
+        index = self.log.base
+        for rows in columns.tiles(self.log.base, self.end):
+            for at, row in enumerate(rows, index):
+                if row[0] != at:
+                    raise _Bad(f"entry {at} is missing", at)
+            if wrong := self.agreement.first_wrong(rows):
+                raise _Bad(f"entry {wrong[0]}: a column says something else than the bytes", wrong[0])
+            index += len(rows)
+            self.totals.entries = index
+            if len(rows) == tiles.WIDTH:
                 self.totals.progress(index)
+            yield [merkle.leaf_hash(row[1]) for row in rows]
         self.totals.entries = index
-        if hashes:
-            yield hashes
 
     def _roots(self, leaves: list[bytes], due: tuple[int, bytes] | None) -> tuple[int, bytes] | None:
         while due and due[0] <= self.size + len(leaves):
@@ -194,62 +179,6 @@ class _Generation:
         head = Head.objects.get(pk=1)
         if head.generation == self.log.generation and last >= head.base + head.size:
             raise _Bad(f"entry {last} stands behind the head", last)
-
-
-def _rows(start: int, end: int) -> Iterator[tuple[Any, ...]]:
-    """Yield rows by index, a chunk at a time, so that memory stays flat."""
-    names = ", ".join(connection.ops.quote_name(name) for name in _COLUMNS)
-    order = connection.ops.quote_name("index")
-    sql = f"SELECT {names} FROM audit_entry WHERE {order} >= %s AND {order} < %s ORDER BY {order} LIMIT %s"
-    with connection.cursor() as cursor:
-        while True:
-            cursor.execute(sql, [start, end, ROWS_AT_ONCE])
-            rows = cursor.fetchall()
-            yield from rows
-            if len(rows) < ROWS_AT_ONCE:
-                return
-            start = rows[-1][0] + 1
-
-
-def _agree(canon: bytes, row: tuple[Any, ...]) -> bool:
-    """Return whether the columns repeat what the bytes say.
-
-    The members around ``data`` are written again from the columns and compared, which is far cheaper than parsing.
-    Neither part can be imitated from inside ``data``: a quote in there is escaped.
-    """
-    (
-        _,
-        _,
-        action,
-        agent,
-        by,
-        decision,
-        event_id,
-        occurred,
-        posture,
-        recorded,
-        remediation,
-        resource,
-        subject,
-        txn,
-        kind,
-    ) = row
-    head = f'{{"action":{_word(action)},"agent":{_word(agent)},"by":{_word(by)},"data":{{'
-    tail = (
-        f'}},"decision":{_word(decision)},"id":{_word(event_id)},"occurred_at":"{_moment(occurred)}",'
-        f'"posture":{_word(posture)},"recorded_at":"{_moment(recorded)}","remediation":{_word(remediation)},'
-        f'"resource":{_word(resource)},"subject":{_word(subject)},"txn":{_word(txn)},"type":{_word(kind)},"v":1}}'
-    )
-    return canon.startswith(head.encode()) and canon.endswith(tail.encode())
-
-
-def _word(value: str | None) -> str:
-    return "null" if value is None else _QUOTE(value)
-
-
-def _moment(value: datetime | str) -> str:
-    text = value if isinstance(value, str) else value.isoformat()
-    return f"{text[:10]}T{text[11:19]}.{text[20:23] if text[19:20] == '.' else '000'}Z"
 
 
 def _nothing_outside(logs: list[Log]) -> None:
