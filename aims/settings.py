@@ -94,6 +94,7 @@ MIDDLEWARE = [
     "aims.console.middleware.OneHost",
     "django.middleware.security.SecurityMiddleware",
     "aims.console.middleware.StaticFiles",
+    "aims.console.middleware.PageCompression",
     "aims.console.middleware.PageSecurityPolicy",
     "aims.console.middleware.PageSession",
     "aims.console.middleware.PageCommon",
@@ -235,21 +236,29 @@ OAUTH2_PROVIDER: dict[str, Any] = {
 
 # -- API -------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["aims.console.api_auth.OwnAccessToken"],
-    "DEFAULT_PERMISSION_CLASSES": ["aims.console.api_auth.HasManageScope"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["aims.console.api.auth.OwnAccessToken"],
+    "DEFAULT_PERMISSION_CLASSES": ["aims.console.api.auth.HasManageScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["aims.console.api_auth.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["aims.console.api.parsing.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_PAGINATION_CLASS": "aims.console.paging.KeysetPagination",
+    "DEFAULT_PAGINATION_CLASS": "aims.console.api.paging.KeysetPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "EXCEPTION_HANDLER": "aims.console.api_errors.handle",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "aims.console.api.problems.handle",
     "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "AIMS Console management API",
     "VERSION": "v1",
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "aims.console.api.schema.with_problems",
+    ],
     "DESCRIPTION": "Agents, resources, grants, policies, people and the audit log. Nothing here decides an "
     "approval request or enrols a passkey.",
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.urls import include, path
 
 from aims.console import health, labels
+from aims.console.api import schema
+from aims.console.api import urls as api
 from audit import urls as audit_urls
 
 urlpatterns = [
@@ -13,6 +15,9 @@ urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
+    path("api/schema/", schema.schema),
+    path("api/docs/", schema.docs, name="api-docs"),
+    path("", include((api.mounted, "api"))),
     path("", include("aims.console.urls")),
     path("", include("aims.console.registry.urls")),
     path("", include("aims.people.urls")),

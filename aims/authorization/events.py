@@ -42,3 +42,13 @@ class TokenRevoked(Event, type="authorization.token.revoked", title="Revoked a t
     """Revoked by its client."""
 
     jti: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientConfigured(Event, type="authorization.client.configured", title="Set how an agent is told", tone="info"):
+    """How an agent takes delivery of decisions. endpoint_hash: of the address that is pinged, None for poll."""
+
+    agent: str
+    delivery_mode: str
+    endpoint_hash: str | None
+    request_signing_alg: str | None

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from aims import startup
+from aims.console.management import ensure_management_api
 from aims.credentials.services import ensure_signing_keys
 from aims.kit import clock
 from aims.management import serving
@@ -30,6 +31,7 @@ class Command(BaseCommand):
         if workers > 1 and only != "machine":
             raise CommandError("--workers goes with --only machine; for more pages, start another process.")
         ensure_signing_keys(clock.now())
+        ensure_management_api(by="system", now=clock.now())
         if only == "machine":
             serving.serve_machine(host, port, workers)
         elif settings.IS_SCALED:

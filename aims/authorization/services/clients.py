@@ -1,0 +1,112 @@
+"""What an agent registers as a client: how it takes delivery of decisions, and how it signs its requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from aims.authorization.errors import ClientSettingsRefused
+from aims.authorization.events import ClientConfigured
+from aims.authorization.models import Application
+from aims.authorization.queries import AGENT_GRANTS
+from aims.identifier.models import Agent, AgentState
+from aims.identifier.services import raise_version
+from aims.kit import fetch
+from aims.kit.ids import tagged_hash
+from aims.kit.jose import ALGORITHMS
+from audit.write import NOBODY, Facts, record
+
+DELIVERY_MODES = ("poll", "ping")
+ENDPOINT_MAX = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings:
+    """CIBA Core 1.0 §4. request_signing_alg: empty where requests need no signature of their own."""
+
+    delivery_mode: str = "poll"
+    notification_endpoint: str = ""
+    request_signing_alg: str = ""
+
+
+def settings_of(agent: Agent) -> ClientSettings:
+    """Return what an agent registered, or what counts where it registered nothing."""
+    row = Application.objects.filter(agent=agent).first()
+    return ClientSettings() if row is None else _settings(row)
+
+
+def configure_client(agent: Agent, settings: ClientSettings, *, by: str, now: datetime) -> bool:
+    """Store how an agent takes delivery, with its client row if it has none; return whether anything changed.
+
+    The same again writes no entry. Raises ClientSettingsRefused, FetchRefused.
+    """
+    _check(settings)
+    with transaction.atomic():
+        # Locked, so that two at once make one client row.
+        held = Agent.objects.select_for_update().get(pk=agent.pk)
+        if held.state == AgentState.RETIRED:
+            raise ClientSettingsRefused("A retired agent does not change any more.")
+        row = Application.objects.filter(agent=held).first()
+        if row is not None and _settings(row) == settings:
+            return False
+        _store(row or _shadow(held), settings)
+        raise_version(held.ref)
+        event = ClientConfigured(
+            agent=held.ref,
+            delivery_mode=settings.delivery_mode,
+            endpoint_hash=tagged_hash(settings.notification_endpoint.encode())
+            if settings.notification_endpoint
+            else None,
+            request_signing_alg=settings.request_signing_alg or None,
+        )
+        record(event, by=by, facts=_facts(held))
+    agent.refresh_from_db()
+    return True
+
+
+def _check(settings: ClientSettings) -> None:
+    if settings.delivery_mode not in DELIVERY_MODES:
+        raise ClientSettingsRefused("The delivery mode is poll or ping.")
+    if settings.request_signing_alg and settings.request_signing_alg not in ALGORITHMS:
+        raise ClientSettingsRefused(f"Signed requests use one of {', '.join(sorted(ALGORITHMS))}.")
+    # CIBA Core 1.0 §4: required for ping, meaningless for poll.
+    if (settings.delivery_mode == "ping") != bool(settings.notification_endpoint):
+        raise ClientSettingsRefused("Ping needs a notification endpoint, and poll has none.")
+    if len(settings.notification_endpoint) > ENDPOINT_MAX:
+        raise ClientSettingsRefused("The notification endpoint is longer than 2,048 characters.")
+    if settings.notification_endpoint:
+        fetch.check_url(settings.notification_endpoint)
+
+
+def _shadow(agent: Agent) -> Application:
+    """Return a new client row: the toolkit's view of an agent, without a secret."""
+    return Application(
+        agent=agent,
+        client_id=agent.identifier,
+        name=agent.name,
+        client_type=Application.CLIENT_CONFIDENTIAL,
+        client_secret="",
+        hash_client_secret=False,
+        grant_types=AGENT_GRANTS,
+    )
+
+
+def _store(row: Application, settings: ClientSettings) -> None:
+    row.backchannel_token_delivery_mode = settings.delivery_mode
+    row.backchannel_client_notification_endpoint = settings.notification_endpoint
+    row.backchannel_authentication_request_signing_alg = settings.request_signing_alg
+    row.save()
+
+
+def _settings(row: Application) -> ClientSettings:
+    return ClientSettings(
+        delivery_mode=row.backchannel_token_delivery_mode,
+        notification_endpoint=row.backchannel_client_notification_endpoint,
+        request_signing_alg=row.backchannel_authentication_request_signing_alg,
+    )
+
+
+def _facts(agent: Agent) -> Facts:
+    return Facts(**(vars(NOBODY) | {"agent": agent.identifier, "subject": agent.owner.ref}))

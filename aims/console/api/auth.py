@@ -1,0 +1,124 @@
+"""Who calls the management API: an agent with one of our own access tokens, and nobody else.
+
+Spec: RFC 6750 §2.1, §3.1; RFC 9068 §4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+from aims.authorization.models import AccessToken
+from aims.authorization.tokens import TYP
+from aims.console.events import CallRefused
+from aims.console.management import audience
+from aims.credentials.models import KeyPurpose
+from aims.credentials.queries import own_key
+from aims.identifier.models import AgentState
+from aims.kit import clock
+from aims.kit.ids import digest
+from aims.kit.jose import JoseRefused, parse, verify
+from audit.write import NOBODY, Facts, count_failure, record
+
+ALGORITHMS = frozenset({"ES256"})  # what we sign access tokens with
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """The agent behind a call. client_id: its identifier, which entries name as the one who did it."""
+
+    client_id: str
+    scopes: frozenset[str]
+    jti: str
+    is_authenticated: bool = True
+
+
+class OwnAccessToken(BaseAuthentication):
+    """RFC 6750 §2.1: a bearer token in the Authorization header; cookies and query parameters are not looked at."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, Caller] | None:
+        """Return the caller, None where nobody tried. Raises AuthenticationFailed."""
+        scheme, _, token = str(request.META.get("HTTP_AUTHORIZATION", "")).partition(" ")
+        if not scheme:
+            return None
+        caller = caller_of(token, now=clock.now()) if scheme.lower() == "bearer" else None
+        if caller is None:
+            count_failure(str(request.META.get("REMOTE_ADDR", "")), "invalid_token")
+            raise AuthenticationFailed(code="invalid_token")
+        return caller, caller
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return the challenge; without a token it names no error. Spec: RFC 6750 §3."""
+        challenge = f'Bearer realm="{settings.ISSUER}"'
+        return f'{challenge}, error="invalid_token"' if request.META.get("HTTP_AUTHORIZATION") else challenge
+
+
+class HasManageScope(BasePermission):
+    """A view declares ``manage_scope``, ``read_scope`` or both; a view that declares none is open to nobody."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Return whether the token carries a scope of this view; a refusal is recorded."""
+        caller = request.auth
+        if not isinstance(caller, Caller):
+            return False
+        if caller.scopes & scopes_of(view, request.method):
+            return True
+        refused(request, caller, code="insufficient_scope")
+        return False
+
+
+def scopes_of(view: Any, method: str | None) -> set[str]:
+    """Return the scopes of which a call needs one."""
+    names = {getattr(view, "manage_scope", None)}
+    if method in SAFE_METHODS:
+        names.add(getattr(view, "read_scope", None))
+    return {name for name in names if name}
+
+
+def caller_of(token: str, *, now: datetime) -> Caller | None:
+    """Return who may call with this token now: ours, for this API, neither expired nor revoked, its agent active.
+
+    Both are checked, the signature and the row: a token is nothing without its row, and a row is found only by it.
+    Spec: RFC 9068 §4.
+    """
+    claims = _claims(token)
+    if claims is None or claims.get("iss") != settings.ISSUER or claims.get("aud") != audience():
+        return None
+    expires = claims.get("exp")
+    if isinstance(expires, bool) or not isinstance(expires, int | float) or expires <= now.timestamp():
+        return None
+    rows = AccessToken.objects.select_related("agent").filter(
+        token_checksum=digest(token), audience=audience(), expires__gt=now, revoked_at=None
+    )
+    row = rows.filter(agent__state=AgentState.ACTIVE, jti=claims.get("jti")).first()
+    if row is None or row.agent is None or row.agent.identifier != claims.get("client_id"):
+        return None
+    return Caller(client_id=row.agent.identifier, scopes=frozenset(row.scope.split()), jti=str(row.jti))
+
+
+def refused(request: Request, caller: Caller, *, code: str) -> None:
+    """Record that a known caller asked for what it may not do, in a transaction of its own."""
+    match = request._request.resolver_match
+    event = CallRefused(
+        method=str(request.method), endpoint=str(match.url_name) if match else "", code=code, jti=caller.jti
+    )
+    facts = vars(NOBODY) | {"agent": caller.client_id, "resource": audience(), "decision": "deny"}
+    with transaction.atomic():
+        record(event, by=caller.client_id, facts=Facts(**facts))
+
+
+def _claims(token: str) -> Any:
+    try:
+        unverified = parse(token, algorithms=ALGORITHMS, typ=(TYP,))
+        key = own_key(str(unverified.header.get("kid")), KeyPurpose.ACCESS_TOKEN)
+        return None if key is None else verify(unverified, key=key.key()).claims
+    except JoseRefused:
+        return None

@@ -1,0 +1,138 @@
+"""Resources and trust domains in the management API."""
+
+from __future__ import annotations
+
+import django_filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aims.console import registering
+from aims.console.api.base import ApiViewSet, checked
+from aims.console.api.serializers import (
+    ChangedResourceSerializer,
+    HeldKeysSerializer,
+    KeysSerializer,
+    NewResourceSerializer,
+    NewTrustDomainSerializer,
+    ResourceSerializer,
+    TrustDomainSerializer,
+)
+from aims.console.errors import ManagedByPeople
+from aims.console.management import audience
+from aims.console.registering import Keys
+from aims.credentials import queries as keys
+from aims.identifier import services
+from aims.identifier.models import Resource, TrustDomain
+from aims.identifier.services import ActionSpec, RegisterResource
+
+
+class ResourceFilter(django_filters.FilterSet):
+    """What to look for among the resources."""
+
+    identifier = django_filters.CharFilter()
+    kind = django_filters.ChoiceFilter(choices=Resource.Kind.choices)
+    is_retired = django_filters.BooleanFilter(field_name="retired_at", lookup_expr="isnull", exclude=True)
+
+    class Meta:
+        model = Resource
+        fields = ("identifier", "kind", "is_retired")
+
+
+class ResourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet):
+    """Resources with their actions and how hard each is to undo."""
+
+    manage_scope = "manage.resources"
+    queryset = Resource.objects.prefetch_related("actions")
+    serializer_class = ResourceSerializer
+    filterset_class = ResourceFilter
+
+    @extend_schema(request=NewResourceSerializer, responses={201: ResourceSerializer})
+    def create(self, request: Request) -> Response:
+        """Register a resource with its actions and, if it introspects, its keys."""
+        given = checked(NewResourceSerializer(data=request.data))
+        command = RegisterResource(
+            identifier=given["identifier"],
+            name=given["name"],
+            kind=given.get("kind", Resource.Kind.API.value),
+            description=given.get("description", ""),
+            actions=tuple(ActionSpec(**spec) for spec in given.get("actions", ())),
+        )
+        held = Keys(jwks=given.get("jwks"), jwks_uri=given.get("jwks_uri"))
+        resource = registering.register_resource_with_keys(command, keys=held, by=self.by, now=self.now)
+        return self.shown(resource, status=201)
+
+    @extend_schema(request=ChangedResourceSerializer, responses=ResourceSerializer)
+    def partial_update(self, request: Request, ref: str) -> Response:
+        """Change what is named; the identifier never changes."""
+        resource = self._others()
+        given = checked(ChangedResourceSerializer(data=request.data))
+        actions = given.get("actions")
+        command = RegisterResource(
+            identifier=resource.identifier,
+            name=given.get("name", resource.name),
+            kind=given.get("kind", resource.kind),
+            description=given.get("description", resource.description),
+            actions=tuple(services.actions_of(resource) if actions is None else (ActionSpec(**a) for a in actions)),
+        )
+        services.update_resource(resource, command, by=self.by, now=self.now)
+        return self.shown(self.get_object())
+
+    @extend_schema(request=None, responses=HeldKeysSerializer, methods=["GET"])
+    @extend_schema(request=KeysSerializer, responses=HeldKeysSerializer, methods=["PUT"])
+    @action(detail=True, methods=["get", "put"], url_path="keys", filterset_class=None, pagination_class=None)
+    def keys(self, request: Request, ref: str) -> Response:
+        """Read or replace the keys of the resource server: those that are not in the new set end now."""
+        resource = self.get_object() if request.method == "GET" else self._others()
+        if request.method == "PUT":
+            given = checked(KeysSerializer(data=request.data))
+            held = Keys(jwks=given.get("jwks"), jwks_uri=given.get("jwks_uri"))
+            registering.set_keys(resource.ref, held, by=self.by, now=self.now)
+        jwks = {"keys": [dict(key.jwk) | {"kid": key.kid} for key in keys.keys_of(resource.ref)]}
+        return Response({"jwks": jwks, "jwks_uri": keys.jwks_uri_of(resource.ref)})
+
+    @extend_schema(request=None, responses=ResourceSerializer)
+    @action(detail=True, methods=["post"])
+    def retire(self, request: Request, ref: str) -> Response:
+        """Issue no more tokens for a resource."""
+        services.retire_resource(self._others(), by=self.by, now=self.now)
+        return self.shown(self.get_object())
+
+    @extend_schema(request=None, responses=ResourceSerializer)
+    @action(detail=True, methods=["post"], url_path="return")
+    def take_back(self, request: Request, ref: str) -> Response:
+        """Take a retired resource back into use."""
+        services.return_resource(self._others(), by=self.by, now=self.now)
+        return self.shown(self.get_object())
+
+    def _others(self) -> Resource:
+        """Return the resource, unless it is this API: its actions are the rights to call it."""
+        resource: Resource = self.get_object()
+        if resource.identifier == audience():
+            raise ManagedByPeople(detail=resource.ref)
+        return resource
+
+
+class TrustDomainViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet):
+    """Trust domains: the authorities whose identifiers are accepted."""
+
+    manage_scope = "manage.resources"
+    queryset = TrustDomain.objects.all()
+    serializer_class = TrustDomainSerializer
+    lookup_field = "name"
+    lookup_value_regex = "[a-z0-9._-]{1,255}"
+
+    @extend_schema(request=NewTrustDomainSerializer, responses={200: TrustDomainSerializer})
+    def create(self, request: Request) -> Response:
+        """Accept identifiers of a trust domain; one that is registered already is returned as it is."""
+        name = checked(NewTrustDomainSerializer(data=request.data))["name"]
+        return self.shown(services.register_trust_domain(name, by=self.by, now=self.now))
+
+    @extend_schema(request=None, responses=TrustDomainSerializer)
+    @action(detail=True, methods=["post"])
+    def retire(self, request: Request, name: str) -> Response:
+        """Register no more agents in this trust domain; those that are there stay."""
+        services.retire_trust_domain(self.get_object(), by=self.by, now=self.now)
+        return self.shown(self.get_object())

@@ -1,0 +1,244 @@
+"""The JSON of the management API. Names of client members follow RFC 7591 §2 and CIBA Core 1.0 §4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from aims.authorization.models import Application, ApprovalRequest, DelegationGrant
+from aims.authorization.services.clients import DELIVERY_MODES
+from aims.identifier.models import Agent, Resource, ResourceAction, Reversibility, TrustDomain
+from aims.kit.strict import StrictSerializer
+from aims.people.models import Group, User
+from aims.policy.engine import POLICY_MAX_BYTES
+from aims.policy.models import PolicyVersion
+
+_CLIENT = {
+    "backchannel_token_delivery_mode": "delivery_mode",
+    "backchannel_client_notification_endpoint": "notification_endpoint",
+    "backchannel_authentication_request_signing_alg": "request_signing_alg",
+}
+
+
+class Ref(serializers.SlugRelatedField[Any]):
+    """Another row, by its public name. Who is not there is refused at the member that names them."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the row. Raises ValidationError."""
+        if not isinstance(data, str) or "\0" in data:
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+def ref_of(queryset: Any, *, field: str = "ref", **more: Any) -> Ref:
+    """Return a field that names a row by its reference."""
+    return Ref(slug_field=field, queryset=queryset, **more)
+
+
+@extend_schema_field({"type": "object", "required": ["keys"], "properties": {"keys": {"type": "array", "items": {}}}})
+class JwksField(serializers.JSONField):
+    """A JWK Set (RFC 7517 §5); the credentials room says what is wrong with it."""
+
+
+class AgentSerializer(serializers.ModelSerializer[Agent]):
+    """An agent as the API shows it."""
+
+    owner = serializers.SlugRelatedField[User](slug_field="ref", read_only=True)
+    trust_domain = serializers.SlugRelatedField[TrustDomain](slug_field="name", read_only=True)
+    groups = serializers.SlugRelatedField[Group](slug_field="slug", source="related_groups", many=True, read_only=True)
+    backchannel_token_delivery_mode = serializers.SerializerMethodField()
+    backchannel_client_notification_endpoint = serializers.SerializerMethodField()
+    backchannel_authentication_request_signing_alg = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Agent
+        fields = (
+            "ref", "identifier", "trust_domain", "name", "purpose", "contact", "owner", "groups", "state",
+            "state_reason", "state_since_at", "registered_at", "version", *_CLIENT,
+        )  # fmt: skip
+
+    def get_backchannel_token_delivery_mode(self, agent: Agent) -> str:
+        """Return poll or ping."""
+        return self._client(agent).backchannel_token_delivery_mode
+
+    def get_backchannel_client_notification_endpoint(self, agent: Agent) -> str:
+        """Return the address that is pinged; empty for poll."""
+        return self._client(agent).backchannel_client_notification_endpoint
+
+    def get_backchannel_authentication_request_signing_alg(self, agent: Agent) -> str:
+        """Return the algorithm of signed requests; empty where none is demanded."""
+        return self._client(agent).backchannel_authentication_request_signing_alg
+
+    def _client(self, agent: Agent) -> Application:
+        client: Application | None = getattr(agent, "application", None)
+        return client or Application()
+
+
+class ChangedAgentSerializer(StrictSerializer):
+    """What may change about an agent; what is left out stays."""
+
+    name = serializers.CharField(max_length=80, required=False)
+    purpose = serializers.CharField(max_length=400, required=False)
+    contact = serializers.CharField(max_length=254, required=False)
+    owner = ref_of(User.objects.filter(is_active=True), required=False)
+    groups = ref_of(Group.objects.all(), field="slug", many=True, required=False)
+    backchannel_token_delivery_mode = serializers.ChoiceField(choices=DELIVERY_MODES, required=False)
+    backchannel_client_notification_endpoint = serializers.CharField(max_length=2048, required=False, allow_blank=True)
+    backchannel_authentication_request_signing_alg = serializers.CharField(
+        max_length=16, required=False, allow_blank=True
+    )
+
+
+class KeysSerializer(StrictSerializer):
+    """The keys of an agent or resource server: a JWK Set, or where it publishes one; not both."""
+
+    jwks = JwksField(required=False)
+    jwks_uri = serializers.CharField(max_length=2048, required=False, allow_blank=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Raises ValidationError where both are given."""
+        if attrs.get("jwks") is not None and attrs.get("jwks_uri"):
+            raise serializers.ValidationError("Give jwks or jwks_uri, not both.")
+        return attrs
+
+
+class NewAgentSerializer(ChangedAgentSerializer, KeysSerializer):
+    """What it takes to register an agent."""
+
+    identifier = serializers.CharField(max_length=2048)
+    name = serializers.CharField(max_length=80)
+    purpose = serializers.CharField(max_length=400)
+    contact = serializers.CharField(max_length=254)
+    owner = ref_of(User.objects.filter(is_active=True))
+
+
+class HeldKeysSerializer(serializers.Serializer[Any]):
+    """The keys that count now. jwks: the registered ones and our copy of the published ones."""
+
+    jwks = JwksField()
+    jwks_uri = serializers.CharField(allow_null=True)
+
+
+class ReasonSerializer(StrictSerializer):
+    """Why; it is shown to everybody who may see the agent."""
+
+    reason = serializers.CharField(max_length=400)
+
+
+class ActionSerializer(serializers.ModelSerializer[ResourceAction]):
+    """Something that can be done at a resource."""
+
+    class Meta:
+        model = ResourceAction
+        fields = ("name", "title", "detail_type", "reversibility")
+
+
+class NewActionSerializer(StrictSerializer):
+    """An action to register."""
+
+    name = serializers.RegexField(r"^[A-Za-z0-9._:/-]{1,80}$")
+    title = serializers.CharField(max_length=120)
+    reversibility = serializers.ChoiceField(choices=Reversibility.choices)
+    detail_type = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
+
+
+class ResourceSerializer(serializers.ModelSerializer[Resource]):
+    """A resource as the API shows it."""
+
+    actions = ActionSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Resource
+        fields = ("ref", "identifier", "name", "kind", "description", "registered_at", "retired_at", "actions")
+
+
+class ChangedResourceSerializer(StrictSerializer):
+    """What may change about a resource. actions: all of them, replaced together."""
+
+    name = serializers.CharField(max_length=80, required=False)
+    kind = serializers.ChoiceField(choices=Resource.Kind.choices, required=False)
+    description = serializers.CharField(max_length=400, required=False, allow_blank=True)
+    actions = NewActionSerializer(many=True, required=False)
+
+
+class NewResourceSerializer(ChangedResourceSerializer, KeysSerializer):
+    """What it takes to register a resource."""
+
+    identifier = serializers.CharField(max_length=2048)
+    name = serializers.CharField(max_length=80)
+
+
+class TrustDomainSerializer(serializers.ModelSerializer[TrustDomain]):
+    """A trust domain as the API shows it."""
+
+    class Meta:
+        model = TrustDomain
+        fields = ("name", "created_at", "retired_at")
+
+
+class NewTrustDomainSerializer(StrictSerializer):
+    """A trust domain to accept identifiers of."""
+
+    name = serializers.CharField(max_length=255)
+
+
+class PolicySerializer(serializers.ModelSerializer[PolicyVersion]):
+    """A version of the policy."""
+
+    class Meta:
+        model = PolicyVersion
+        fields = ("number", "name", "hash", "loaded_by", "loaded_at", "is_active", "text")
+
+
+class NewPolicySerializer(StrictSerializer):
+    """A policy text to put in force."""
+
+    name = serializers.CharField(max_length=80, required=False, default="default")
+    text = serializers.CharField(max_length=POLICY_MAX_BYTES, trim_whitespace=False)
+
+
+class GrantSerializer(serializers.ModelSerializer[DelegationGrant]):
+    """A grant. from_person: null where the organisation gave it."""
+
+    from_person = serializers.SlugRelatedField[User](slug_field="ref", read_only=True)
+    agent = serializers.SlugRelatedField[Agent](slug_field="ref", read_only=True)
+    resource = serializers.SlugRelatedField[Resource](slug_field="ref", read_only=True)
+    actions = serializers.ListField(child=serializers.CharField(), read_only=True)
+    detail_types = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta:
+        model = DelegationGrant
+        fields = (
+            "ref", "from_person", "agent", "resource", "actions", "detail_types", "mission", "given_by", "given_at",
+            "until_at", "revoked_at", "revoked_by",
+        )  # fmt: skip
+
+
+class NewGrantSerializer(StrictSerializer):
+    """A grant of the organisation; people give theirs on their own page."""
+
+    agent = ref_of(Agent.objects.select_related("owner"))
+    resource = ref_of(Resource.objects.all())
+    actions = serializers.ListField(child=serializers.CharField(max_length=80), max_length=50, allow_empty=False)
+    detail_types = serializers.ListField(child=serializers.CharField(max_length=120), max_length=50, default=list)
+    mission = serializers.CharField(max_length=400, required=False, allow_blank=True, default="")
+    until_at = serializers.DateTimeField()
+
+
+class RequestSerializer(serializers.ModelSerializer[ApprovalRequest]):
+    """An approval request from outside: how it stands, and what the log and its receipt call it."""
+
+    agent = serializers.SlugRelatedField[Agent](slug_field="ref", read_only=True)
+    subject = serializers.SlugRelatedField[User](slug_field="ref", read_only=True)
+    state = serializers.CharField(read_only=True)
+    decided_by = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta:
+        model = ApprovalRequest
+        fields = (
+            "ref", "txn", "door", "state", "agent", "subject", "resource", "headline", "reversibility", "request_hash",
+            "policy_version", "required", "opened_at", "expires_at", "decided_at", "decided_by", "approved_until_at",
+            "redeemed_at", "receipt_ref", "receipt_hash",
+        )  # fmt: skip

@@ -1,0 +1,63 @@
+"""Every address of the management API. What has no line here answers 404."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern, re_path
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.routers import SimpleRouter
+
+from aims.console.api import agents, authority, registry
+from aims.console.api.problems import MEDIA_TYPE, TEXTS
+from aims.people import api as people
+from audit import api as audit
+
+PREFIX = "api/v1/"
+ROUTES: list[tuple[str, Any, str]] = [
+    ("agents", agents.AgentViewSet, "agent"),
+    ("resources", registry.ResourceViewSet, "resource"),
+    ("trust-domains", registry.TrustDomainViewSet, "trust-domain"),
+    ("policies", authority.PolicyViewSet, "policy"),
+    ("grants", authority.GrantViewSet, "grant"),
+    ("approval-requests", authority.RequestViewSet, "approval-request"),
+    *people.routes,
+    *audit.routes,
+]
+View = Callable[..., HttpResponse]
+
+
+@csrf_exempt
+def nothing_here(request: HttpRequest) -> HttpResponse:
+    """Answer 404 as a problem document: a machine gets no page."""
+    code, detail = TEXTS[404]
+    body = {"type": "about:blank", "title": "Not Found", "status": 404, "code": code, "detail": detail}
+    return JsonResponse(body, status=404, content_type=MEDIA_TYPE)
+
+
+def uncached(view: View) -> View:
+    """Return the view with answers that nobody keeps."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    return wrapped
+
+
+def _patterns() -> list[URLPattern]:
+    router = SimpleRouter()
+    for prefix, viewset, name in ROUTES:
+        router.register(PREFIX + prefix, viewset, basename=f"api-{name}")
+    for pattern in router.urls:
+        pattern.callback = uncached(pattern.callback)
+    return router.urls
+
+
+urlpatterns = _patterns()
+mounted = [*urlpatterns, re_path(rf"^{PREFIX}", uncached(nothing_here))]

@@ -1,0 +1,125 @@
+"""The log for machines, to be read only. What is read is recorded, as on the pages.
+
+The base of viewsets is the framework's own, and the caller is duck-typed: this room knows no other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from audit import read
+from audit.errors import LogError
+from audit.events import LogViewed
+from audit.forms import FilterForm
+from audit.write import NOBODY, record
+
+PARAMETERS = ("text", "agent", "person", "type", "decision", "resource", "since", "until", "before", "limit")
+
+
+class EntrySerializer(serializers.Serializer[Any]):
+    """An entry of the log. data: the event's own members. index: its place in the tree."""
+
+    index = serializers.IntegerField()
+    event_id = serializers.CharField()
+    type = serializers.CharField()
+    by = serializers.CharField()
+    occurred_at = serializers.DateTimeField()
+    recorded_at = serializers.DateTimeField()
+    agent = serializers.CharField(allow_null=True)
+    subject = serializers.CharField(allow_null=True)
+    resource = serializers.CharField(allow_null=True)
+    action = serializers.CharField(allow_null=True)
+    decision = serializers.CharField(allow_null=True)
+    txn = serializers.CharField(allow_null=True)
+    posture = serializers.CharField(allow_null=True)
+    remediation = serializers.CharField(allow_null=True)
+    data = serializers.DictField()
+
+
+class EntryListSerializer(serializers.Serializer[Any]):
+    """A page of the log, newest first. next: the ``before`` of the page that follows, null at the end."""
+
+    items = EntrySerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class ProvenEntrySerializer(EntrySerializer):
+    """An entry with its exact bytes and its proof (C2SP tlog-proof), null until a checkpoint covers it."""
+
+    canon = serializers.CharField()
+    proof = serializers.CharField(allow_null=True)
+
+
+class EntryViewSet(ViewSet):
+    """Entries of the audit log."""
+
+    read_scope = "read.audit"
+    lookup_field = "index"
+    lookup_value_regex = "[0-9]{1,18}"
+
+    @extend_schema(
+        parameters=[OpenApiParameter(name, str, required=False) for name in PARAMETERS], responses=EntryListSerializer
+    )
+    def list(self, request: Request) -> Response:
+        """Return the newest entries that fit the filter, the same as on the page."""
+        form, limit = _asked(request), _number(request, "limit") or read.PAGE_DEFAULT
+        entries = read.latest(form.filter(), _number(request, "before"), limit)
+        _note(request, LogViewed(page="list", at=None, query=form.used()))
+        more = entries[-1].index if len(entries) == limit and entries[-1].index else None
+        return Response(EntryListSerializer({"items": entries, "next": more}).data)
+
+    @extend_schema(responses=ProvenEntrySerializer)
+    def retrieve(self, request: Request, index: str) -> Response:
+        """Return one entry, its bytes and its proof."""
+        try:
+            entry = read.entry(int(index))
+        except LogError as error:
+            raise Http404 from error
+        _note(request, LogViewed(page="entry", at=index, query=[]))
+        shown = EntrySerializer(entry).data | {"canon": entry.canon.decode(), "proof": _proof(entry.index)}
+        return Response(shown)
+
+
+routes: list[tuple[str, type[ViewSet], str]] = [("audit-entries", EntryViewSet, "audit-entry")]
+
+
+def _asked(request: Request) -> FilterForm:
+    """Return the filter. Raises ValidationError for one that is unknown, doubled or malformed."""
+    unknown = [name for name in request.query_params if name not in PARAMETERS]
+    if unknown or any(len(values) != 1 for _, values in request.query_params.lists()):
+        raise ValidationError(dict.fromkeys(unknown, ["There is no such parameter."]) or "A parameter is given twice.")
+    form = FilterForm(request.query_params)
+    if not form.is_valid():
+        raise ValidationError(dict(form.errors))
+    return form
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and (name != "limit" or 1 <= int(text) <= 200)):
+        raise ValidationError({name: ["This is not a number in range."]})
+    return int(text)
+
+
+def _proof(index: int) -> str | None:
+    try:
+        return read.tlog_proof(index)
+    except LogError:
+        return None
+
+
+def _note(request: Request, event: LogViewed) -> None:
+    caller: Any = request.auth
+    with transaction.atomic():
+        record(event, by=str(caller.client_id), facts=NOBODY)
