@@ -1,0 +1,255 @@
+"""Every page of the product, looked at: on a desk, on a phone, in the dark. Nothing overflows, axe finds nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Response
+
+from tests.browser.looking import (
+    DARK,
+    DESK,
+    PHONE,
+    Console,
+    Look,
+    accessibility_faults,
+    open_page,
+    overflow_px,
+    shoot,
+)
+from tests.browser.stage import World, enrol, furnished_world
+
+NARROWEST = {"width": 360, "height": 640}
+FIRST_VISIT_MAX_BYTES = 150 * 1024
+LATER_VISIT_MAX_BYTES = 20 * 1024
+HOSTILE_NAME = "Nord\u202ewind GmbH " + "x" * 90
+
+pytestmark = pytest.mark.browser
+
+
+@dataclass
+class Furnished:
+    """The place after a busy morning, and who is signed in where."""
+
+    world: World
+    ada: dict[str, Any]
+    ben: dict[str, Any]
+    cy: dict[str, Any]
+    refs: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Furnished]:
+    with furnished_world(tmp_path_factory.mktemp("pages")) as world:
+        states = {
+            name: session_of(browser, world.link(f"{name}@acme.example"), f"{name}'s laptop") for name in ("ben", "cy")
+        }
+        page, _said = open_page(browser, DESK)
+        enrol(page, world.link("ada@acme.example"), key_name="Laptop")
+        refs = busy_morning(page, world)
+        yield Furnished(world, ada=page.context.storage_state(), refs=refs, **states)
+
+
+def session_of(browser: Browser, link: str, key_name: str) -> dict[str, Any]:
+    """Enrol somebody; return the cookies of their session."""
+    page, _said = open_page(browser, DESK)
+    enrol(page, link, key_name=key_name)
+    state = page.context.storage_state()
+    page.context.close()
+    return dict(state)
+
+
+def busy_morning(page: Page, world: World) -> dict[str, str]:
+    """Let requests come and end in every way; return what pages are named by."""
+    courier = world.courier()
+    order = world.order("Invoice 2026-1187", "4200.00")
+    approved = courier.ask_person(order, "Invoice matches the purchase order.")
+    decide(page, world, "Approve with passkey")
+    token = courier.wait(approved)
+    assert token
+    courier.act(order, token["access_token"])
+    denied = courier.ask_person(world.order("Invoice 2", "89.90"), "")
+    decide(page, world, "Deny")
+    assert courier.wait(denied) is None
+    withdrawn = courier.ask_person(world.order("Invoice 3", "12.00"), "")
+    courier.client.call("revocation_endpoint", {"token": withdrawn})
+    hostile = world.order("Invoice 4", "1250000.00") | {"creditorName": HOSTILE_NAME, "note": {"à": ["b", 1, True]}}
+    courier.ask_person(hostile, "Please\u200b approve \u202equickly. " + "No spaces" * 40)
+    courier.ask_person(order, "Invoice matches the purchase order; a 2 % discount lapses at midnight.")
+    return found_refs(page, world)
+
+
+def decide(page: Page, world: World, button: str) -> None:
+    page.goto(f"{world.url}/inbox/")
+    page.locator("a.item:not(.done)").first.click()
+    page.locator(".end-mark").scroll_into_view_if_needed()
+    page.get_by_role("button", name=button, exact=True).click()
+    page.locator(".sheet > .notice").wait_for()
+
+
+def found_refs(page: Page, world: World) -> dict[str, str]:
+    """Find the addresses that hold a reference by walking to them, as a person would."""
+    found = {}
+    for name, start, link in (
+        ("waiting", "/inbox/", "a.item:not(.done):has-text('4,200.00')"),
+        ("hostile", "/inbox/", "a.item:not(.done):has-text('1,250,000.00')"),
+        ("used", "/inbox/", "a.item.done:has-text('4,200.00')"),
+        ("denied", "/inbox/", "a.item.done:has-text('89.90')"),
+        ("agent", "/agents/", "a.item:has-text('Courier')"),
+        ("suspended", "/agents/", "a.item:has-text('Magpie')"),
+        ("resource", "/resources/", "a.item"),
+        ("person", "/people/", "a:has-text('Ben Okafor')"),
+        ("entry", "/audit/?type=approvals.decision.approved", ".entry-title"),
+    ):
+        page.goto(world.url + start)
+        found[name] = str(page.locator(link).first.get_attribute("href"))
+    page.goto(world.url + found["used"])
+    found["receipt"] = str(page.get_by_role("link", name="Open the receipt").get_attribute("href"))
+    page.goto(world.url + found["entry"])
+    found["timeline"] = str(page.get_by_role("link", name="The whole transaction").get_attribute("href"))
+    return found
+
+
+# who, name of the picture, path; {ref} stands for what busy_morning left. The status is 200 unless it says otherwise.
+PAGES = [
+    ("ada", "home", "/", 200),
+    ("ben", "home-auditor", "/", 200),
+    ("cy", "home-approver", "/", 200),
+    ("ada", "inbox", "/inbox/", 200),
+    ("cy", "inbox-empty", "/inbox/", 200),
+    ("ada", "card", "{waiting}", 200),
+    ("ada", "card-hostile", "{hostile}", 200),
+    ("ada", "card-used", "{used}", 200),
+    ("ada", "card-denied", "{denied}", 200),
+    ("ada", "receipt", "{receipt}", 200),
+    ("ada", "agents", "/agents/", 200),
+    ("ada", "agent", "{agent}", 200),
+    ("ada", "agent-suspended", "{suspended}", 200),
+    ("ada", "agent-new", "/agents/new/", 200),
+    ("ada", "agents-mine", "/me/agents/", 200),
+    ("cy", "agents-mine-empty", "/me/agents/", 200),
+    ("ada", "resources", "/resources/", 200),
+    ("ada", "resource", "{resource}", 200),
+    ("ada", "grants", "/grants/", 200),
+    ("ada", "policies", "/policies/", 200),
+    ("ada", "policy", "/policies/1/", 200),
+    ("ada", "audit", "/audit/", 200),
+    ("ada", "audit-filtered", "/audit/?type=approvals.decision.approved", 200),
+    ("ada", "audit-nothing", "/audit/?agent=nobody", 200),
+    ("ada", "entry", "{entry}", 200),
+    ("ada", "timeline", "{timeline}", 200),
+    ("ada", "people", "/people/", 200),
+    ("ada", "person", "{person}", 200),
+    ("ada", "invite", "/people/invite/", 200),
+    ("ada", "me", "/me/", 200),
+    ("ada", "passkeys", "/me/passkeys/", 200),
+    ("ada", "sessions", "/me/sessions/", 200),
+    ("nobody", "sign-in", "/sign-in/", 200),
+    ("nobody", "link-used-up", "/join/none/", 410),
+    ("ada", "not-found", "/nowhere/", 404),
+    ("ben", "not-yours", "/people/", 403),
+]
+
+
+@pytest.mark.parametrize(("who", "name", "path", "status"), PAGES, ids=[page[1] for page in PAGES])
+def test_every_page_fits_and_everybody_can_read_it(
+    browser: Browser, place: Furnished, who: str, name: str, path: str, status: int
+) -> None:
+    page, said, answer = visit(browser, place, who, path)
+    assert answer.status == status
+    assert [line for line in said if status == 200 or f"status of {status}" not in line] == []
+    assert page.evaluate("document.activeElement.closest('.bar')") is None
+    looked_at(page, name)
+    page.context.close()
+
+
+def test_a_link_is_shown_once_and_opens_a_door(browser: Browser, place: Furnished) -> None:
+    page, said, _answer = visit(browser, place, "ada", "/people/invite/")
+    page.get_by_label("E-mail address").fill("new.person.with.a.long.name@engineering.acme.example")
+    page.get_by_label("Name", exact=True).fill("Noor van den Berg-Achterberg")
+    page.get_by_label("Approver").check()
+    page.get_by_role("button", name="Make a link").click()
+    link = page.locator("copy-text code").inner_text()
+    assert re.fullmatch(rf"{place.world.url}/join/[\w-]+/", link)
+    assert said == []
+    looked_at(page, "link")
+    guest, more, _ = visit(browser, place, "nobody", link.removeprefix(place.world.url))
+    assert more == []
+    looked_at(guest, "join")
+
+
+def test_an_agent_is_suspended_and_resumed_after_a_question(browser: Browser, place: Furnished) -> None:
+    page, said, _answer = visit(browser, place, "ada", place.refs["suspended"])
+    page.get_by_role("button", name="Resume").click()
+    dialog = page.get_by_role("dialog")
+    dialog.wait_for()
+    shoot(page, "agent-dialog", DESK)
+    assert accessibility_faults(page) == []
+    dialog.get_by_role("button", name="Resume").click()
+    page.get_by_role("button", name="Suspend").click()
+    page.get_by_role("dialog").get_by_label("Why?").fill("asked for actions outside its task")
+    page.get_by_role("dialog").get_by_role("button", name="Suspend").click()
+    page.get_by_role("button", name="Resume").wait_for()
+    assert [line for line in said if "style" not in line] == []
+
+
+@pytest.mark.parametrize("path", ["/", "/inbox/", "/audit/", "{waiting}"])
+def test_a_first_visit_is_light_and_the_next_one_lighter(browser: Browser, place: Furnished, path: str) -> None:
+    page, _said = open_page(browser, DESK, storage_state=place.ada)
+    weight = weighed(page)
+    address = place.world.url + path.format(**place.refs)
+    page.goto(address, wait_until="load")
+    page.wait_for_timeout(700)
+    first = sum(weight)
+    weight.clear()
+    page.goto(address, wait_until="load")
+    page.wait_for_timeout(700)
+    print(f"{path}: first {first / 1024:.1f} KiB, then {sum(weight) / 1024:.1f} KiB")
+    assert first < FIRST_VISIT_MAX_BYTES
+    assert sum(weight) < LATER_VISIT_MAX_BYTES
+
+
+def visit(browser: Browser, place: Furnished, who: str, path: str) -> tuple[Page, Console, Response]:
+    """Open a page as somebody."""
+    state = None if who == "nobody" else getattr(place, who)
+    page, said = open_page(browser, DESK, storage_state=state)
+    answer = page.goto(place.world.url + path.format(**place.refs))
+    assert answer
+    return page, said, answer
+
+
+def looked_at(page: Page, name: str) -> None:
+    """Keep its pictures; hold that it fits and that axe finds nothing, in the light and in the dark."""
+    faults = []
+    for look in (DESK, DARK, PHONE):
+        wear(page, look)
+        shoot_whole(page, name, look)
+        faults += accessibility_faults(page) if look != PHONE else []
+    page.set_viewport_size(NARROWEST)
+    assert overflow_px(page) == 0
+    assert faults == []
+
+
+def wear(page: Page, look: Look) -> None:
+    page.emulate_media(color_scheme="dark" if look.scheme == "dark" else "light", reduced_motion="reduce")
+    page.set_viewport_size({"width": look.width, "height": look.height})
+
+
+def shoot_whole(page: Page, name: str, look: Look) -> None:
+    """Make the window as high as the page first: what sticks to the window's edge is then where a reader sees it."""
+    height = int(page.evaluate("document.documentElement.scrollHeight"))
+    page.set_viewport_size({"width": look.width, "height": max(look.height, height)})
+    shoot(page, name, look)
+
+
+def weighed(page: Page) -> list[int]:
+    """Return a list that gets the bytes of every answer that comes over the wire."""
+    weight: list[int] = []
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.loadingFinished", lambda done: weight.append(int(done["encodedDataLength"])))
+    return weight
