@@ -9,6 +9,7 @@ from approvals import endpoints, views
 urlpatterns = [
     path("inbox/", views.inbox, name="inbox"),
     path("inbox/part/", views.list_part, name="inbox-part"),
+    path("inbox/count/", views.count, name="inbox-count"),
     path("inbox/<slug:ref>/", views.one, name="inbox-one"),
     path("inbox/<slug:ref>/card/", views.card_part, name="inbox-card"),
     path("inbox/<slug:ref>/approve/", views.approve, name="inbox-approve"),

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from aims.authorization import cards
 from aims.authorization.models import ApprovalRequest
-from aims.authorization.queries import decided_today, inbox_of, request_for
+from aims.authorization.queries import decided_today, inbox_of, request_for, waiting_count
 from aims.kit import clock
 from aims.kit.errors import AimsError
 from aims.kit.ids import unb64url
@@ -61,8 +61,17 @@ def one(request: HttpRequest, ref: str) -> HttpResponse:
 @signed_in
 def list_part(request: HttpRequest) -> HttpResponseBase:
     """The list alone, for the page that heard a bell. Its ETag says whether anything changed."""
-    values = _list_values(request, request.GET.get("at", ""), clock.now())
+    values = _list_values(request, request.GET.get("at", ""), clock.now()) | {"view": request.GET.get("view", "")}
     return _conditional(request, "approvals/_list.html", values, etag_of=repr(values))
+
+
+@require_safe
+@signed_in
+def count(request: HttpRequest) -> HttpResponse:
+    """How many wait, as the frame of every page shows it; nothing for none."""
+    answer = HttpResponse(str(waiting_count(person_of(request)) or ""))
+    answer["Cache-Control"] = "no-store"
+    return answer
 
 
 @require_safe

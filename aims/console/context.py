@@ -18,7 +18,7 @@ from aims.people.queries import roles_held
 _MINE = (
     (gettext_noop("Home"), "/", "home", frozenset[str]()),
     (gettext_noop("Inbox"), "/inbox/", "inbox", frozenset[str]()),
-    (gettext_noop("My agents"), "/agents/mine/", "robot", frozenset({"owner", "approver"})),
+    (gettext_noop("My agents"), "/me/agents/", "robot", frozenset({"owner", "approver"})),
 )
 _HOUSE = (
     (gettext_noop("Agents"), "/agents/", "plug", frozenset({"admin", "auditor", "owner"})),
@@ -76,7 +76,7 @@ def _sees(row: _Row, roles: frozenset[str]) -> bool:
 
 
 def _current(path: str, places: Any) -> str:
-    """Return the longest address that ``path`` lies under, so that /agents/mine/ does not light up /agents/ too."""
+    """Return the longest address that ``path`` lies under, so that a place inside another lights up alone."""
     return max((href for href in places if path.startswith(href) and (href != "/" or path == "/")), key=len, default="")
 
 

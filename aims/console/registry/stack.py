@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from aims.authorization.models import AccessToken, ApprovalRequest, DelegationGrant
+from aims.console.templatetags import words
 from aims.credentials import queries as keys
 from aims.identifier.models import Agent
 
@@ -47,7 +47,7 @@ def _observability(agent: Agent, *, is_dimmed: bool) -> Layer:
     seen = token.issued_at if token is not None else None
     return Layer(
         name=_("Observability"),
-        text=_("last token %(at)s") % {"at": date_format(seen, "DATETIME_FORMAT")}
+        text=_("last token %(at)s") % {"at": words.stamp(seen)}
         if seen
         else _("no token issued yet"),
         sub=ngettext("asked a person once", "asked a person %(n)s times", asked) % {"n": asked},
@@ -66,7 +66,7 @@ def _authorization(agent: Agent, *, now: object, is_dimmed: bool) -> Layer:
         text=ngettext("%(n)s grant in force", "%(n)s grants in force", count) % {"n": count},
         tag=_("Bounded") if count else _("Nothing granted"),
         tone="yes" if count else "plain",
-        href=f"/grants/?agent={agent.ref}",
+        href="/grants/",
         action=_("See the grants"),
         is_dimmed=is_dimmed,
     )
@@ -96,7 +96,7 @@ def _credentials(agent: Agent, has_keys: bool) -> Layer:
 
 
 def _identifier(agent: Agent) -> Layer:
-    since = date_format(agent.registered_at, "DATE_FORMAT")
+    since = words.stamp(agent.registered_at)
     return Layer(
         name=_("Identifier"),
         text=agent.identifier,
