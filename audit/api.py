@@ -42,7 +42,7 @@ class EntrySerializer(serializers.Serializer[Any]):
     txn = serializers.CharField(allow_null=True)
     posture = serializers.CharField(allow_null=True)
     remediation = serializers.CharField(allow_null=True)
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]
 
 
 class EntryListSerializer(serializers.Serializer[Any]):
@@ -85,7 +85,10 @@ class EntryViewSet(ViewSet):
         except LogError as error:
             raise Http404 from error
         _note(request, LogViewed(page="entry", at=index, query=[]))
-        shown = EntrySerializer(entry).data | {"canon": entry.canon.decode(), "proof": _proof(entry.index)}
+        shown = dict(EntrySerializer(entry).data.items()) | {
+            "canon": entry.canon.decode(),
+            "proof": _proof(entry.index),
+        }
         return Response(shown)
 
 
@@ -99,7 +102,7 @@ def _asked(request: Request) -> FilterForm:
         raise ValidationError(dict.fromkeys(unknown, ["There is no such parameter."]) or "A parameter is given twice.")
     form = FilterForm(request.query_params)
     if not form.is_valid():
-        raise ValidationError(dict(form.errors))
+        raise ValidationError({name: list(map(str, found)) for name, found in form.errors.items()})
     return form
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import django_filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins
@@ -70,7 +72,7 @@ class GrantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet)
         given = checked(NewGrantSerializer(data=request.data))
         if given["resource"].identifier == audience():
             raise ManagedByPeople(detail=given["agent"].ref)
-        terms = {name: tuple(given.pop(name)) for name in ("actions", "detail_types")}
+        terms: dict[str, Any] = {name: tuple(given.pop(name)) for name in ("actions", "detail_types")}
         grant = give_grant(GiveGrant(from_person=None, **given, **terms), by=self.by, now=self.now)
         return self.shown(grant, status=201)
 

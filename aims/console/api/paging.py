@@ -20,7 +20,7 @@ OWN_PARAMETERS = frozenset({"after", "limit"})
 class KeysetPagination(BasePagination):
     """Follows the view's ``lookup_field`` upwards, or downwards where the view says ``is_newest_first``."""
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Return the rows of the page that was asked for. Raises QueryRefused."""
         self._key: str = getattr(view, "lookup_field", "ref")
         falls = bool(getattr(view, "is_newest_first", False))

@@ -76,7 +76,8 @@ def with_problems(result: dict[str, Any], generator: Any, request: Any, public: 
 @cache
 def document() -> dict[str, Any]:
     """Return the OpenAPI document; it changes with the code only."""
-    return dict(SchemaGenerator(patterns=urlpatterns).get_schema(request=None, public=True))
+    generator: Any = SchemaGenerator
+    return dict(generator(patterns=urlpatterns).get_schema(request=None, public=True))
 
 
 schema = Published(document, media_type="application/vnd.oai.openapi+json")
@@ -101,7 +102,7 @@ def _operations(found: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
 
 def _shown(path: str, method: str, operation: dict[str, Any]) -> Operation:
     taken = operation.get("requestBody", {}).get("content", {})
-    given = next((body for code, body in operation["responses"].items() if code.startswith("2")), {})
+    given: dict[str, Any] = next((body for code, body in operation["responses"].items() if code.startswith("2")), {})
     return Operation(
         method=method.upper(),
         path=path,

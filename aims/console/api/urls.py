@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import URLPattern, re_path
+from django.urls import re_path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.routers import SimpleRouter
 
@@ -50,13 +50,14 @@ def uncached(view: View) -> View:
     return wrapped
 
 
-def _patterns() -> list[URLPattern]:
+def _patterns() -> list[Any]:
     router = SimpleRouter()
     for prefix, viewset, name in ROUTES:
         router.register(PREFIX + prefix, viewset, basename=f"api-{name}")
-    for pattern in router.urls:
+    patterns: list[Any] = router.urls
+    for pattern in patterns:
         pattern.callback = uncached(pattern.callback)
-    return router.urls
+    return patterns
 
 
 urlpatterns = _patterns()
