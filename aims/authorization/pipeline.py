@@ -100,7 +100,9 @@ def repeats_nothing(call: Call) -> None:
 
 def is_authenticated(call: Call) -> None:
     """RFC 6749 §3.2.1, RFC 7523 §3."""
-    call._client = authenticate(call.form, headers=call.request.headers, now=call.now, may_recall=call.may_recall)
+    # Only this grant's write depends on what was recalled.
+    may_recall = call.may_recall and call.value("grant_type") == "client_credentials"
+    call._client = authenticate(call.form, headers=call.request.headers, now=call.now, may_recall=may_recall)
 
 
 def is_agent(call: Call) -> None:

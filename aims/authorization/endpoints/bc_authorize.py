@@ -13,6 +13,7 @@ from aims.authorization.backchannel import Asked, from_form, read
 from aims.authorization.errors import InvalidRequest, UnauthorizedClient
 from aims.authorization.models import Application
 from aims.authorization.services import backchannel
+from aims.authorization.services.tokens import refuse
 from aims.authorization.signed_requests import SignedRequestRefused, Unpacked, token_of, unpack
 from aims.credentials import queries as credentials
 from aims.identifier.models import Agent
@@ -27,6 +28,7 @@ def bc_authorize(request: HttpRequest, *, form: Form, now: datetime) -> HttpResp
     """Answer an authentication request: the ``auth_req_id``, or one error of §13."""
     client = authenticate(form, headers=request.headers, now=now)
     if client.agent is None:
+        refuse(client, endpoint="bc_authorize", code=UnauthorizedClient.code, reason="", policies=(), resource=None)
         raise UnauthorizedClient
     accepted = _accepted(client, client.agent, form, now=now)
     return JsonResponse(

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 
 from aims.authentication.client import Client
 from aims.authorization import queries
-from aims.authorization.errors import InvalidGrant, InvalidRequest, Outdated, UnauthorizedClient
+from aims.authorization.errors import InvalidGrant, InvalidRequest, UnauthorizedClient
 from aims.authorization.pipeline import Call, answer
 from aims.authorization.services import redemption
 from aims.authorization.services.backchannel import once, record_refusal
@@ -23,8 +23,6 @@ AUTH_REQ_ID_MAX = 256
 
 def handle(call: Call) -> HttpResponse:
     """Answer a poll; its verb spends the proof and settles its refusals: a poll in vain is no entry."""
-    if call.is_recalled:
-        raise Outdated
     call.is_settling = True
     return answer(ciba_token(call.client, call.form, now=call.now))
 

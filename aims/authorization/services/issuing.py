@@ -21,6 +21,8 @@ from aims.identifier.models import Agent, AgentState, Resource
 from aims.policy.models import PolicyVersion
 from audit.write import INBOX_INSERT, announce, enter
 
+PREPARED_AFTER = 5  # executions; PgBouncer before 1.21 can't pool transactions of prepared statements
+
 # agent: the row lock makes a suspension wait for us, and us for a suspension that is under way; after the wait
 #   PostgreSQL looks at the row's newest version again, so a suspended or changed agent gives no row.
 # seen: no row, nothing is written. spent: the insert is the replay check; a second use gives no row, and then no token
@@ -69,10 +71,12 @@ def issue(prepared: Prepared, *, proof: Proof, seen: Seen, payload: bytes) -> No
 
 
 def in_one_statement(prepared: Prepared, proof: Proof, seen: Seen, payload: bytes) -> None:
-    """Write on PostgreSQL. Prepared once a connection: planning would cost as much as running."""
+    """Write on PostgreSQL. Prepared once a connection: planning would cost more than running."""
     connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        row = cursor.execute(STATEMENT, _parameters(prepared, proof, seen, payload), prepare=True).fetchone()
+    raw = connection.connection
+    raw.prepare_threshold = PREPARED_AFTER  # Django's own cursors bind at the client, and prepare nothing
+    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+        row = cursor.execute(STATEMENT, _parameters(prepared, proof, seen, payload)).fetchone()
     _judge(proof, row or (0, 0))
     announce()
 

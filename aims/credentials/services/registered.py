@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from aims.credentials.errors import KeysRefused
-from aims.credentials.events import KeysRegistered, KeySourceSet
+from aims.credentials.events import KeySourceSet, KeysRegistered
 from aims.credentials.jwks import PublicKey, read_jwks
 from aims.credentials.models import KeySource, RegisteredKey
 from aims.credentials.services.record import key_facts
@@ -99,9 +100,19 @@ def refresh_source(holder_ref: str, *, now: datetime, get: Fetch = fetch_jwks) -
     except (AimsError, CanonicalError):
         return False
     jwks = {"keys": [dict(key.jwk) for key in keys]}
-    # Only if the address is still the one that we asked.
-    rows = KeySource.objects.filter(holder_ref=holder_ref, jwks_uri=uri)
-    return rows.update(jwks=jwks, fetched_at=now, refused_at=None) == 1
+    return _replace_copy(holder_ref, uri, jwks, now=now)
+
+
+def _replace_copy(holder_ref: str, uri: str, jwks: dict[str, Any], *, now: datetime) -> bool:
+    """Store what was published, if the address is still the one that we asked; other keys are a change of the agent."""
+    with transaction.atomic():
+        row = KeySource.objects.select_for_update().filter(holder_ref=holder_ref, jwks_uri=uri).first()
+        if row is None:
+            return False
+        KeySource.objects.filter(pk=row.pk).update(jwks=jwks, fetched_at=now, refused_at=None)
+        if row.jwks != jwks:
+            _count_change(holder_ref)
+    return True
 
 
 def _row(holder_ref: str, key: PublicKey, now: datetime) -> RegisteredKey:
