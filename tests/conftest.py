@@ -13,10 +13,10 @@ import pytest
 from tests.support.cast import ada, adm, ben, courier, cy, ghost, magpie, pay
 from tests.support.log import written_once
 from tests.support.running import aims, start_aims
-from tests.support.servers import own_database, postgres_url, redis_url
+from tests.support.servers import module_database, own_database, postgres_url, redis_url
 
 __all__ = [
-    "ada", "adm", "aims", "ben", "courier", "cy", "ghost", "magpie", "pay", "own_database", "postgres_url", "redis_url", "start_aims",
+    "ada", "adm", "aims", "ben", "courier", "cy", "ghost", "magpie", "pay", "module_database", "own_database", "postgres_url", "redis_url", "start_aims",
     "written_once",
 ]  # fmt: skip
 

@@ -17,7 +17,7 @@ PLACES = [row[1] for row in _MINE + _HOUSE]
         ("/", "/"),
         ("/inbox/apr_1/", "/inbox/"),
         ("/agents/", "/agents/"),
-        ("/agents/mine/", "/agents/mine/"),
+        ("/me/agents/", "/me/agents/"),
         ("/me/", ""),
     ],
 )
