@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 
 from aims.authorization.models import AccessToken
+from aims.authorization.services.requests import cancel, expire_due
+from aims.kit import clock
 from aims.kit.errors import AimsError
 from tests.protocol.ciba.conftest import Door, error_of
 from tests.protocol.ciba.conftest import door as door
+from tests.support.log import written_once as written_once
 
 pytestmark = [
     pytest.mark.scaled,
@@ -65,3 +69,37 @@ def test_two_polls_at_once_do_not_both_count_as_patient(door: Door) -> None:
     answers = at_once(lambda: door.poll(auth_req_id), lambda: door.poll(auth_req_id))
     assert sorted(error_of(answer)[1] for answer in answers) == ["authorization_pending", "slow_down"]
     assert door.request().polls == 2
+
+
+def test_expiry_against_yes_has_one_winner(door: Door) -> None:
+    door.asked(requested_expiry="60")
+    response = door.signature()
+    later = clock.now() + timedelta(seconds=61)
+    answers = at_once(lambda: door.approve(response), lambda: expire_due(now=later))
+    is_approved = not isinstance(answers[0], AimsError)
+    assert (door.request().state, answers[1]) == (("approved", 0) if is_approved else ("expired", 1))
+
+
+def test_withdrawal_against_yes_leaves_nothing_to_redeem(door: Door) -> None:
+    auth_req_id = door.asked()
+    response, request = door.signature(), door.request()
+    at_once(
+        lambda: door.approve(response),
+        lambda: cancel(request, by="cli:test", reason="client", now=clock.now()),
+    )
+    assert door.request().state == "cancelled"  # a yes that came first can still be withdrawn
+    assert error_of(door.poll(auth_req_id)) == (400, "access_denied")
+
+
+def test_withdrawal_against_redemption_has_one_winner(door: Door) -> None:
+    auth_req_id = door.asked()
+    door.approve()
+    request = door.request()
+    answers = at_once(
+        lambda: door.poll(auth_req_id),
+        lambda: cancel(request, by="cli:test", reason="client", now=clock.now()),
+    )
+    is_redeemed = answers[0].status_code == 200
+    assert isinstance(answers[1], AimsError) == is_redeemed
+    assert door.request().state == ("redeemed" if is_redeemed else "cancelled")
+    assert AccessToken.objects.filter(request=request).count() == is_redeemed

@@ -8,12 +8,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 
+from aims.authorization import cards
 from aims.authorization.models import Application, ApprovalRequest
-from aims.authorization.services.requests import Evidence, ReceiptRef, approve, deny
+from aims.authorization.services.requests import deny
 from aims.kit import clock, jose
-from aims.people.models import Role, RoleHolding
+from aims.people.models import Passkey, Role, RoleHolding
+from aims.people.options import Descriptor, request_options
+from approvals import services
+from approvals.sheet import LOCALE
 from tests.support.oauth_client import PAY, Machine, Stage, payment, stage
+from tests.support.soft_authenticator import HostileAuthenticator
+from tests.unit.approvals.stage import enrol
 
 CIBA = "urn:openid:params:grant-type:ciba"
 
@@ -23,6 +30,8 @@ class Door:
     """The backchannel door as an agent sees it, and a person behind it who decides by the rooms' own verbs."""
 
     stage: Stage
+    authenticator: HostileAuthenticator
+    passkey: Passkey
 
     @property
     def courier(self) -> Machine:
@@ -69,17 +78,29 @@ class Door:
     def request(self) -> ApprovalRequest:
         return ApprovalRequest.objects.latest("pk")
 
-    def approve(self, *, use_within_s: int = 300) -> None:
-        now = clock.now()
-        evidence = Evidence(
-            person_ref=self.stage.ada.ref,
-            acr="phrh",
-            amr=("hwk", "user", "pop"),
-            auth_time=int(now.timestamp()),
-            decided_at=now,
-            approved_until_at=now + timedelta(seconds=use_within_s),
+    def signature(self) -> bytes:
+        """Return Ada's signed yes as her browser posts it: a prepared context, a real assertion."""
+        request, ada = self.request(), self.stage.ada
+        prepared = services.prepare(
+            request,
+            person=ada,
+            session_key="s1",
+            decision="approve",
+            card=cards.card(bytes(request.statement)),
+            locale=LOCALE,
+            now=clock.now(),
         )
-        approve(self.request(), evidence=evidence, receipt=ReceiptRef("rcp_test", "sha-256:test"), now=now)
+        options = request_options(
+            challenge=bytes(prepared.challenge),
+            rp_id=settings.RP_ID,
+            allow=[Descriptor(bytes(self.passkey.credential_id), ())],
+        )
+        return json.dumps(self.authenticator.get(options)).encode()
+
+    def approve(self, response: bytes | None = None) -> None:
+        """Let Ada approve, through the strict verification; there is no other way to a yes."""
+        signed = response or self.signature()
+        services.approve(self.request(), person=self.stage.ada, session_key="s1", response=signed, now=clock.now())
 
     def deny(self) -> None:
         deny(self.request(), person=self.stage.ada, is_signed=False, now=clock.now())
@@ -98,7 +119,9 @@ def door(db: None) -> Door:
             "hash_client_secret": False,
         },
     )
-    return Door(played)
+    authenticator = HostileAuthenticator(settings.ISSUER, settings.RP_ID)
+    passkey = enrol(played.ada, authenticator, at=clock.now() - timedelta(hours=1))
+    return Door(played, authenticator, passkey)
 
 
 @pytest.fixture
