@@ -83,10 +83,8 @@ class AimsServer:
         return False
 
 
-@contextlib.contextmanager
-def aims_server(var: Path, **extra: str) -> Iterator[AimsServer]:
-    """Make a deployment in ``var``, migrated, its log key made; start it for a block. extra: more variables."""
-    port = free_port()
+def deployment(var: Path, *, port: int, **extra: str) -> AimsServer:
+    """Make a deployment in ``var``, migrated, its log key made; nothing runs yet. extra: more variables."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AIMS_", "DJANGO_", "PYTEST_"))}
     env |= {
         "DJANGO_SETTINGS_MODULE": "aims.settings",
@@ -101,6 +99,13 @@ def aims_server(var: Path, **extra: str) -> Iterator[AimsServer]:
     server = AimsServer(base_url=env["AIMS_ISSUER"], env=env, var=var, port=port)
     server.manage("migrate", "-v0")
     server.manage("shell", "-v0", "-c", _MAKE_LOG_KEY)
+    return server
+
+
+@contextlib.contextmanager
+def aims_server(var: Path, **extra: str) -> Iterator[AimsServer]:
+    """Make a deployment in ``var`` and serve it for a block. extra: more variables."""
+    server = deployment(var, port=free_port(), **extra)
     server.start()
     try:
         yield server

@@ -74,17 +74,33 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def own_database(postgres_url: str) -> Iterator[str]:
-    """The address of an empty database of this test's own on the PostgreSQL of the tests."""
+@contextlib.contextmanager
+def database_of_its_own(server_url: str) -> Iterator[str]:
+    """Make an empty database for a block; yield its address."""
     import psycopg
 
     name = f"aims_{secrets.token_hex(6)}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+    with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
-    yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    try:
+        yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def own_database(postgres_url: str) -> Iterator[str]:
+    """The address of an empty PostgreSQL database for one test."""
+    with database_of_its_own(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_url: str) -> Iterator[str]:
+    """The address of an empty PostgreSQL database for the tests of one module."""
+    with database_of_its_own(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
