@@ -85,7 +85,8 @@ class EntryViewSet(ViewSet):
         except LogError as error:
             raise Http404 from error
         _note(request, LogViewed(page="entry", at=index, query=[]))
-        shown = dict(EntrySerializer(entry).data.items()) | {
+        shown: dict[str, Any] = {
+            **EntrySerializer().to_representation(entry),
             "canon": entry.canon.decode(),
             "proof": _proof(entry.index),
         }

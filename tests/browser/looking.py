@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(__file__).parent / "shots"
@@ -21,7 +21,7 @@ class Look:
     name: str
     width: int
     height: int
-    scheme: str
+    scheme: Literal["light", "dark"]
     is_touch: bool = False
 
 
@@ -48,7 +48,7 @@ def open_page(browser: Browser, look: Look, **more: Any) -> tuple[Page, Console]
 
 def new_context(browser: Browser, look: Look, **more: Any) -> BrowserContext:
     """Return a browser context with the size, the scheme and the touch of a look."""
-    size = {"width": look.width, "height": look.height}
+    size: ViewportSize = {"width": look.width, "height": look.height}
     return browser.new_context(
         viewport=size, color_scheme=look.scheme, has_touch=look.is_touch, reduced_motion="reduce", **more
     )

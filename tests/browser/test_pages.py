@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Response
+from playwright.sync_api import Browser, Page, Response, ViewportSize
 
 from tests.browser.looking import (
     DARK,
@@ -23,7 +23,7 @@ from tests.browser.looking import (
 )
 from tests.browser.stage import World, enrol, furnished_world
 
-NARROWEST = {"width": 360, "height": 640}
+NARROWEST: ViewportSize = {"width": 360, "height": 640}
 FIRST_VISIT_MAX_BYTES = 150 * 1024
 LATER_VISIT_MAX_BYTES = 20 * 1024
 HOSTILE_NAME = "Nord\u202ewind GmbH " + "x" * 90
@@ -51,7 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterato
         page, _said = open_page(browser, DESK)
         enrol(page, world.link("ada@acme.example"), key_name="Laptop")
         refs = busy_morning(page, world)
-        yield Furnished(world, ada=page.context.storage_state(), refs=refs, **states)
+        yield Furnished(world, ada=dict(page.context.storage_state()), refs=refs, **states)
 
 
 def session_of(browser: Browser, link: str, key_name: str) -> dict[str, Any]:

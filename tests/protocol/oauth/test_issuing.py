@@ -142,12 +142,16 @@ def test_every_writer_stores_all_three_once_and_tells_replayed_from_outdated(
     assert after == tuple(count + 1 for count in before)
 
 
+def _answering(jwks: object) -> Callable[[str], bytes]:
+    return lambda uri: json.dumps(jwks).encode()
+
+
 def test_other_keys_at_a_jwks_uri_are_a_change_of_the_agent(on: Stage) -> None:
     KeySource.objects.create(holder_ref=on.agent.ref, jwks_uri="https://keys.example/jwks")
     versions = []
     published = (Machine("a").jwks, Machine("b").jwks)
     for minute, jwks in enumerate((published[0], published[0], published[1])):
         now = clock.now() + timedelta(minutes=2 * minute)
-        assert credentials.refresh_source(on.agent.ref, now=now, get=lambda uri, jwks=jwks: json.dumps(jwks).encode())
+        assert credentials.refresh_source(on.agent.ref, now=now, get=_answering(jwks))
         versions.append(Agent.objects.get(pk=on.agent.pk).version)
     assert versions[0] == versions[1] < versions[2]
