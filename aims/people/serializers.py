@@ -37,9 +37,11 @@ class NewPersonSerializer(StrictSerializer):
 
 
 class RoleSerializer(StrictSerializer):
-    """A role to give or to end. Admins are made on the pages and by the command line only."""
+    """A role to give or to end. Who decides and who administers is said by people, on the pages or the command line."""
 
-    role = serializers.ChoiceField(choices=[role for role in Role.choices if role[0] != Role.ADMIN])
+    role = serializers.ChoiceField(
+        choices=[role for role in Role.choices if role[0] not in (Role.ADMIN, Role.APPROVER)]
+    )
 
 
 class MembershipSerializer(StrictSerializer):

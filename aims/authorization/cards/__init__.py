@@ -168,15 +168,21 @@ def _snapshot_rows(statement: Statement) -> Iterator[Row]:
     history = facts["history"]
     yield Row(
         "So far",
-        f"{history['approved']} approved, {history['denied']} denied, {history['days']} days",
+        f"{history['approved']} approved, {history['denied']} denied in the last {history['days']} days",
     )
     if facts["mission"]:
         yield Row("Mission", facts["mission"])
-    yield Row(
-        "Can be used",
-        f"{statement.max_uses} time, within {statement.use_within_s} seconds",
-        kind="seal",
-    )
+    assert statement.max_uses == 1, "a statement of several uses is never built"
+    yield Row("Can be used", f"once, within {_span(statement.use_within_s)}", kind="seal")
+
+
+def _span(seconds: int) -> str:
+    """Return a duration exactly, in the largest unit that divides it."""
+    for unit_s, unit in ((3600, "hour"), (60, "minute")):
+        if seconds % unit_s == 0:
+            count = seconds // unit_s
+            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    return f"{seconds} seconds"
 
 
 def _shown_below(statement: Statement) -> frozenset[tuple[str, str]]:

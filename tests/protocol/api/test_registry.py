@@ -186,8 +186,14 @@ def test_an_agent_never_widens_the_right_to_manage(desk: Desk) -> None:
     assert problem_of(desk.call("PUT", f"{own}keys/", {"jwks": Machine("z").jwks})) == (403, "managed_by_people")
     assert problem_of(desk.call("PATCH", own, {"name": "Boss"})) == (403, "managed_by_people")
     assert len(recorded("console.call.refused")) == 4
-    role = desk.post(f"people/{desk.stage.ada.ref}/give-role/", {"role": "admin"})
-    assert problem_of(role)[0] == 400
+    for role in ("admin", "approver"):
+        assert problem_of(desk.post(f"people/{desk.stage.ada.ref}/give-role/", {"role": role}))[0] == 400
+
+
+@pytest.mark.parametrize("way", ["invite", "recover", "link", "passkeys"])
+def test_no_machine_lets_anybody_in(desk: Desk, way: str) -> None:
+    assert desk.post(f"people/{desk.stage.ada.ref}/{way}/").status_code == 404
+    assert desk.post(f"people/{way}/").status_code in (404, 405)
 
 
 def test_people_get_roles_and_groups(desk: Desk) -> None:
