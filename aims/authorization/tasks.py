@@ -8,13 +8,13 @@ from aims.authorization.services import ping, requests
 from aims.kit import clock
 
 
-@shared_task(name="authorization.expire_requests")  # type: ignore[untyped-decorator]  # celery has no types
+@shared_task(name="authorization.expire_requests")
 def expire_requests() -> int:
     """Expire what nobody answered and approvals that nobody used in time."""
     return requests.expire_due(now=clock.now())
 
 
-@shared_task(name="authorization.deliver_pings")  # type: ignore[untyped-decorator]  # celery has no types
+@shared_task(name="authorization.deliver_pings")
 def deliver_pings() -> int:
     """Deliver the notifications that are due. Spec: CIBA Core 1.0 §10.2."""
     return ping.deliver_due(now=clock.now())

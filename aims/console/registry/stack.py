@@ -47,9 +47,7 @@ def _observability(agent: Agent, *, is_dimmed: bool) -> Layer:
     seen = token.issued_at if token is not None else None
     return Layer(
         name=_("Observability"),
-        text=_("last token %(at)s") % {"at": words.stamp(seen)}
-        if seen
-        else _("no token issued yet"),
+        text=_("last token %(at)s") % {"at": words.stamp(seen)} if seen else _("no token issued yet"),
         sub=ngettext("asked a person once", "asked a person %(n)s times", asked) % {"n": asked},
         tag=_("Recorded"),
         tone="plain",
