@@ -17,7 +17,17 @@ class Case:
     profiled: Callable[[], Callable[[], None]] | None = None  # makes the call to profile
 
 
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A wait instead of a ratio. measure: returns waits in seconds. bar_ms: what their 99th percentile must not pass."""
+
+    name: str
+    bar_ms: float
+    measure: Callable[[], list[float]]
+
+
 _cases: list[Case] = []
+_figures: list[Figure] = []
 
 
 def case(each: Case) -> None:
@@ -28,3 +38,13 @@ def case(each: Case) -> None:
 def all_cases() -> list[Case]:
     """Return every case, in the order of their modules."""
     return list(_cases)
+
+
+def figure(each: Figure) -> None:
+    """Add a wait to what ``run.py`` prints."""
+    _figures.append(each)
+
+
+def all_figures() -> list[Figure]:
+    """Return every wait."""
+    return list(_figures)

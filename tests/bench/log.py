@@ -1,0 +1,85 @@
+"""The log: appending by several writers, and how long an entry waits for its signed checkpoint. Design section 10."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable
+
+from django.db import connection, transaction
+
+from audit import checkpoints, read
+from audit.sequencer import Sequencer
+from audit.write import NOBODY, FailuresCounted, record
+from tests.bench.cases import Case, Figure, case, figure
+
+WRITERS = 8
+EACH = 100
+ROUNDS = 5
+LATENCIES = 60
+_RAW = "CREATE TABLE IF NOT EXISTS bench_raw (id bigserial PRIMARY KEY, payload bytea NOT NULL)"
+_PAYLOAD = b"x" * 600
+
+
+def _entry() -> str:
+    with transaction.atomic():
+        return record(FailuresCounted(source="127.0.0.1", code="bench", minute="0", count=1), by="system", facts=NOBODY)
+
+
+def _raw() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO bench_raw (payload) VALUES (%s)", [_PAYLOAD])
+
+
+def _append() -> tuple[float, float]:
+    with connection.cursor() as cursor:
+        cursor.execute(_RAW)
+    rates: tuple[list[float], list[float]] = ([], [])
+    for round_ in range(ROUNDS + 1):
+        for kept, call in zip(rates, (_entry, _raw), strict=True):
+            rate = _together(call)
+            if round_:
+                kept.append(rate)
+    return statistics.median(rates[0]), statistics.median(rates[1])
+
+
+def _together(call: Callable[[], object]) -> float:
+    def write() -> None:
+        try:
+            for _ in range(EACH):
+                call()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=write) for _ in range(WRITERS)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return WRITERS * EACH / (time.perf_counter() - began)
+
+
+def _waits() -> list[float]:
+    """Return how long each of some entries waited, in seconds, with the sequencer running beside."""
+    checkpoints.create_log_key(checkpoints.key_path())
+    stop = threading.Event()
+    runner = threading.Thread(target=Sequencer().run, args=(stop,))
+    runner.start()
+    try:
+        return [_wait_of_one() for _ in range(LATENCIES)]
+    finally:
+        stop.set()
+        runner.join()
+
+
+def _wait_of_one() -> float:
+    event, began = _entry(), time.perf_counter()
+    while (index := read.index_of(event)) is None or read.latest_checkpoint().size <= index:
+        time.sleep(0.002)
+    return time.perf_counter() - began
+
+
+case(Case(name=f"audit append, {WRITERS} writers", baseline="raw inserts", bar=0.8, measure=_append))
+figure(Figure(name="entry to signed checkpoint", bar_ms=1000, measure=_waits))
