@@ -57,17 +57,28 @@ def as_owner(db: None) -> Callable[..., None]:
     return tamper
 
 
+_lifted = False
+
+
 @pytest.fixture(autouse=True)
 def written_once(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Keep the refusals during a test with real transactions, and lift them for the emptying after it."""
+    """Keep the refusals during every test, and lift them for the emptying after one with real transactions.
+
+    Once lifted they are put back for each later test: inside its transaction, so its end takes them away again.
+    """
+    global _lifted
     marker = request.node.get_closest_marker("django_db")
-    if not marker or not marker.kwargs.get("transaction"):
-        yield
-        return
-    request.getfixturevalue("transactional_db")  # first, so that its end comes after ours
-    _execute(statements(connection.vendor))
+    is_real = bool(marker and marker.kwargs.get("transaction")) or "transactional_db" in request.fixturenames
+    if is_real:
+        request.getfixturevalue("transactional_db")  # first, so that its end comes after ours
+        _execute(statements(connection.vendor))
+    elif _lifted and (marker or "db" in request.fixturenames):
+        request.getfixturevalue("db")
+        _execute(statements(connection.vendor))
     yield
-    _execute(lifting(connection.vendor))
+    if is_real:
+        _execute(lifting(connection.vendor))
+        _lifted = True
 
 
 def _execute(sql: list[str]) -> None:
