@@ -31,7 +31,10 @@ if os.environ.get("AIMS_TEST_ON") == "postgres":
 from aims.settings import *  # noqa: E402, F403
 from aims.settings import DATABASES, EMAIL_CONFIG, IS_SQLITE  # noqa: E402
 
-if not IS_SQLITE:
+if IS_SQLITE:
+    # A file, as in production: in memory, connections share one cache, whose table locks no timeout waits for.
+    DATABASES["default"]["TEST"] = {"NAME": f"{_var}/test.sqlite3"}
+else:
     # A pool keeps connections that stand in the way of dropping the test database.
     DATABASES["default"]["OPTIONS"].pop("pool")
 assert EMAIL_CONFIG

@@ -18,6 +18,8 @@ from audit.verify import verify_log
 from audit.write import committed
 from tests.support.log import Recorder
 
+SIGNED_WITHIN_S = 20  # a hang is the fault sought here; how fast it is, tests/bench measures
+
 
 def test_the_birth_of_log_and_key_is_the_first_entry(sequencer: Sequencer, happen: Recorder) -> None:
     happen(2)
@@ -121,7 +123,7 @@ def test_the_database_refuses_to_change_what_was_written(sequencer: Sequencer, h
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_entry_is_under_a_signed_checkpoint_within_a_second(log_key: Ed25519PrivateKey, happen: Recorder) -> None:
+def test_an_entry_comes_under_a_signed_checkpoint_unasked(log_key: Ed25519PrivateKey, happen: Recorder) -> None:
     rung: list[int] = []
     stop = threading.Event()
     thread = threading.Thread(target=Sequencer(rung.append).run, args=(stop,))
@@ -133,7 +135,7 @@ def test_an_entry_is_under_a_signed_checkpoint_within_a_second(log_key: Ed25519P
             index, started = read.size(), time.monotonic()
             happen(1)
             while read.latest_checkpoint().size <= index:
-                assert time.monotonic() - started < 1
+                assert time.monotonic() - started < SIGNED_WITHIN_S
                 time.sleep(0.005)
     finally:
         stop.set()
