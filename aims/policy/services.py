@@ -11,19 +11,9 @@ from django.db.models import Max
 from aims.policy import engine
 from aims.policy.events import PolicyActivated, PolicyLoaded
 from aims.policy.models import PolicyVersion
-from audit.write import Facts, record
+from audit.write import NOBODY, record
 
 DEFAULT_POLICY = Path(__file__).parent / "default.cedar"
-_FACTS = Facts(
-    agent=None,
-    subject=None,
-    resource=None,
-    action=None,
-    decision="not_applicable",
-    txn=None,
-    posture="unknown",
-    remediation=None,
-)
 
 
 def load_policy(text: str, *, by: str, now: datetime, name: str = "default") -> PolicyVersion:
@@ -55,7 +45,7 @@ def _insert(compiled: engine.CompiledPolicy, *, name: str, by: str, now: datetim
     record(
         PolicyLoaded(version=version.number, policy_hash=version.hash, policies=ids),
         by=by,
-        facts=_FACTS,
+        facts=NOBODY,
     )
     return version
 
@@ -66,4 +56,4 @@ def _activate(version: PolicyVersion, *, by: str) -> None:
     PolicyVersion.objects.filter(pk=version.pk).update(is_active=True)
     version.refresh_from_db()
     event = PolicyActivated(version=version.number, policy_hash=version.hash, version_before=before)
-    record(event, by=by, facts=_FACTS)
+    record(event, by=by, facts=NOBODY)

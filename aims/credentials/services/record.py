@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aims.identifier.models import Agent, Resource
-from audit.write import Facts
+from audit.write import NOBODY, Facts
 
 
 def key_facts(holder_ref: str | None = None) -> Facts:
     """Return facts that name the agent or resource holding the keys, or nobody for our own."""
     agent = Agent.objects.filter(ref=holder_ref).values_list("identifier", flat=True).first()
     resource = Resource.objects.filter(ref=holder_ref).values_list("identifier", flat=True).first()
-    return Facts(
-        agent=agent,
-        subject=None,
-        resource=resource,
-        action=None,
-        decision="not_applicable",
-        txn=None,
-        posture="unknown",
-        remediation=None,
-    )
+    return replace(NOBODY, agent=agent, resource=resource)

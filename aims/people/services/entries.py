@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aims.people.models import User
-from audit.write import Facts
+from audit.write import NOBODY, Facts
 
 
 def about(person: User | None, *, remediation: str | None = None) -> Facts:
     """Return the facts of an entry that concerns a person and no agent."""
-    return Facts(
-        agent=None,
-        subject=person.ref if person else None,
-        resource=None,
-        action=None,
-        decision="not_applicable",
-        txn=None,
-        posture="unknown",
-        remediation=remediation,
-    )
+    return replace(NOBODY, subject=person.ref if person else None, remediation=remediation)
