@@ -79,6 +79,14 @@ class PasskeyTooNew(DecisionRefused):
     status = 403
 
 
+class EnrolmentNotLogged(DecisionRefused):
+    """The sequencer has not numbered the key's enrolment: a receipt could not say where the log has it."""
+
+    code = "enrolment_not_logged"
+    public = _("Your passkey's enrolment is not in the log yet; try again in a moment. Nothing was decided.")
+    status = 409
+
+
 class PasskeyCoolingDown(DecisionRefused):
     """A key from a recovery may not approve for a day, so that a thief of the recovery link gains nothing."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from aims.authorization.states import OPEN, RequestState
 from aims.people.models import Passkey, User
 from aims.people.queries import passkeys_for_approval
 from approvals.models import Decision, Receipt
+from audit.read import index_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,8 @@ class Standing:
     """How one request stands for one reader, now.
 
     state: as shown, so ``expired`` as soon as the time is over. mine: the reader's own decision. last: the newest of
-    anybody's. passkeys: with which the reader may approve; empty where the reader may not decide.
+    anybody's. passkeys: with which the reader may sign; empty where the reader may not decide. is_settling: one more
+    may as soon as the log has its enrolment, in a moment.
     """
 
     state: str
@@ -27,6 +30,7 @@ class Standing:
     yeses: int
     may_decide: bool
     passkeys: tuple[Passkey, ...]
+    is_settling: bool
 
 
 def standing_of(request: ApprovalRequest, person: User, *, now: datetime) -> Standing:
@@ -35,7 +39,8 @@ def standing_of(request: ApprovalRequest, person: User, *, now: datetime) -> Sta
     mine = next((decision for decision in decisions if decision.person_id == person.pk), None)
     state = state_at(request, now)
     is_mine_to_decide = RequestState(state) in OPEN and mine is None and may_decide(person, request)
-    keys = passkeys_for_approval(person, opened_at=request.opened_at, now=now) if is_mine_to_decide else []
+    held = passkeys_for_approval(person, opened_at=request.opened_at, now=now) if is_mine_to_decide else []
+    keys = in_the_log(held)
     return Standing(
         state=state,
         mine=mine,
@@ -43,7 +48,18 @@ def standing_of(request: ApprovalRequest, person: User, *, now: datetime) -> Sta
         yeses=sum(decision.decision == "approve" for decision in decisions),
         may_decide=is_mine_to_decide,
         passkeys=tuple(keys),
+        is_settling=len(keys) < len(held),
     )
+
+
+def signing_keys(request: ApprovalRequest, person: User, *, now: datetime) -> list[Passkey]:
+    """Return the keys with which this person may sign a decision on this request now."""
+    return in_the_log(passkeys_for_approval(person, opened_at=request.opened_at, now=now))
+
+
+def in_the_log(passkeys: Iterable[Passkey]) -> list[Passkey]:
+    """Return those whose enrolment the log has numbered: a receipt says where, and must not be without it."""
+    return [passkey for passkey in passkeys if index_of(passkey.enrolment_event) is not None]
 
 
 def state_at(request: ApprovalRequest, now: datetime) -> str:

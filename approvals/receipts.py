@@ -20,16 +20,13 @@ SYNCED_ACR, DEVICE_ACR = "phr", "phrh"
 
 @dataclass(frozen=True, kw_only=True)
 class Enrolment:
-    """How the key came to its person: hashes of the registration, when, who vouched, and where the log has it.
-
-    log_index: None where the sequencer had not numbered the entry when the receipt was signed.
-    """
+    """How the key came to its person: hashes of the registration, when, who vouched, and where the log has it."""
 
     attestation_hash: str
     client_data_hash: str
     enrolled_at: int
     vouched_by: str
-    log_index: int | None
+    log_index: int
 
 
 @dataclass(frozen=True, kw_only=True)

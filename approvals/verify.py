@@ -330,8 +330,8 @@ def _enrolment(approval: Members, asked: Members) -> None:
         raise NotVerified("enrolment", "nothing says how the key came to its person")
     for name in ("attestation_hash", "client_data_hash", "vouched_by"):
         text_in(enrolment, name, "enrolment")
-    if "log_index" not in enrolment or not isinstance(enrolment["log_index"], int | None):
-        raise NotVerified("enrolment", "log_index is missing")
+    if int_in(enrolment, "log_index", "enrolment") < 0:
+        raise NotVerified("enrolment", "log_index is no place in a log")
     # Keys count for a decision only if they were held before the request was opened.
     if int_in(enrolment, "enrolled_at", "enrolment") > int_in(asked, "iat", "enrolment"):
         raise NotVerified("enrolment", "the key was enrolled after the request was opened")

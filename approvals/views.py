@@ -227,7 +227,10 @@ def _card_values(request: HttpRequest, shown: _Shown) -> dict[str, Any]:
 def _card_tag(shown: _Shown) -> str:
     """Everything that makes the card another one; not the live line, which ages by itself."""
     contexts = [bytes(one.challenge).hex() for one in (shown.yes, shown.no) if one is not None]
-    return repr((shown.request.ref, shown.standing.state, shown.standing.yeses, shown.request.agent.state, contexts))
+    keys = [passkey.ref for passkey in shown.standing.passkeys]
+    return repr(
+        (shown.request.ref, shown.standing.state, shown.standing.yeses, shown.request.agent.state, contexts, keys)
+    )
 
 
 def _conditional(request: HttpRequest, template: str, values: dict[str, Any], *, etag_of: str) -> HttpResponseBase:

@@ -13,10 +13,11 @@ from aims.authorization.request_errors import AlreadyDecided, NotYours, RequestO
 from aims.authorization.states import OPEN, RequestState
 from aims.kit.ids import tagged_hash
 from aims.people.models import Passkey, User
-from aims.people.queries import passkeys_for_approval, stored_keys
+from aims.people.queries import stored_keys
 from aims.people.webauthn import Assertion, WebAuthnRefused, claimed, verify_assertion
 from approvals import context, errors
 from approvals.models import Decision, PreparedContext
+from approvals.queries import signing_keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +39,10 @@ def verified(
         raise errors.ResponseUnreadable(detail=refusal.code) from refusal
     check_open(request, person, now)
     prepared = _prepared(request, person, session_key, says.challenge, attempted, now)
-    passkeys = passkeys_for_approval(person, opened_at=request.opened_at, now=now)
+    passkeys = signing_keys(request, person, now=now)
     passkey = next((key for key in passkeys if bytes(key.credential_id) == says.credential_id), None)
     if passkey is None:
-        raise _why_not(person, says.credential_id, now)
+        raise _why_not(request, person, says.credential_id, now)
     try:
         assertion = verify_assertion(
             response,
@@ -88,7 +89,7 @@ def _prepared(
     return prepared
 
 
-def _why_not(person: User, credential_id: bytes, now: datetime) -> errors.DecisionRefused:
+def _why_not(request: ApprovalRequest, person: User, credential_id: bytes, now: datetime) -> errors.DecisionRefused:
     passkey = Passkey.objects.filter(person=person, credential_id=credential_id).first()
     if passkey is None:
         return errors.PasskeyUnknown()
@@ -96,4 +97,6 @@ def _why_not(person: User, credential_id: bytes, now: datetime) -> errors.Decisi
         return errors.PasskeyEnded()
     if passkey.usable_from_at > now:
         return errors.PasskeyCoolingDown(passkey.usable_from_at)
-    return errors.PasskeyTooNew()
+    if passkey.enrolled_at > request.opened_at:
+        return errors.PasskeyTooNew()
+    return errors.EnrolmentNotLogged()

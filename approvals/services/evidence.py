@@ -11,7 +11,7 @@ from aims.credentials import signing
 from aims.credentials.models import KeyPurpose
 from aims.kit.ids import new_ref, tagged_hash
 from aims.people.models import Passkey
-from approvals import context, receipts
+from approvals import context, errors, receipts
 from approvals.models import Decision, Receipt
 from audit.canonical import decode
 from audit.read import index_of
@@ -21,7 +21,7 @@ _FLAGS_AT = 32
 
 
 def receipt_of(request: ApprovalRequest, decisions: Sequence[Decision], now: datetime) -> Receipt:
-    """Return a signed receipt, not yet stored."""
+    """Return a signed receipt, not yet stored. Raises EnrolmentNotLogged: no receipt is without its ``log_index``."""
     ref = new_ref("rcp")
     claims = receipts.claims(
         ref=ref,
@@ -74,10 +74,13 @@ def _signed_yes(decision: Decision) -> receipts.SignedYes:
 
 
 def _enrolment(passkey: Passkey) -> receipts.Enrolment:
+    log_index = index_of(passkey.enrolment_event)
+    if log_index is None:
+        raise errors.EnrolmentNotLogged(detail=passkey.ref)
     return receipts.Enrolment(
         attestation_hash=tagged_hash(bytes(passkey.attestation_object)),
         client_data_hash=tagged_hash(bytes(passkey.client_data_json)),
         enrolled_at=int(passkey.enrolled_at.timestamp()),
         vouched_by=passkey.vouched_by,
-        log_index=index_of(passkey.enrolment_event),
+        log_index=log_index,
     )

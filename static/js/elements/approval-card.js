@@ -2,6 +2,7 @@
    goes where the server says. It decides nothing and holds no secret; every text it shows was written by the server.
    When the card has changed (a colleague, the clock, a withdrawal) it says aims:refresh to the htmx part around it,
    but never while a passkey is being asked for. */
+import { waitMs } from 'aims/lib/backoff.js';
 import { getAssertion, isSupported } from 'aims/lib/webauthn.js';
 
 const STALE_MARGIN_MS = 5000;
@@ -10,6 +11,7 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 class ApprovalCard extends HTMLElement {
   #isAsking = false;
   #timer = 0;
+  #settling = 0;
   #onBell = () => this.#look();
 
   connectedCallback() {
@@ -18,11 +20,19 @@ class ApprovalCard extends HTMLElement {
     this.addEventListener('click', (event) => this.#pressed(event));
     for (const element of this.querySelectorAll('[data-needs-script]')) element.hidden = false;
     this.#watchContext();
+    this.#awaitLog(0);
   }
 
   disconnectedCallback() {
     clearTimeout(this.#timer);
+    clearTimeout(this.#settling);
     document.body.removeEventListener('aims:bell:inbox', this.#onBell);
+  }
+
+  // A key that was enrolled a moment ago may sign as soon as the log has its enrolment.
+  #awaitLog(attempt) {
+    if (!this.isConnected || !this.hasAttribute('is-settling')) return;
+    this.#settling = setTimeout(() => this.#look().then(() => this.#awaitLog(attempt + 1)), waitMs(attempt));
   }
 
   // A context lives ten minutes at most; a card that stays open gets a new one before it ends.

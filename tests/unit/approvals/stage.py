@@ -1,6 +1,6 @@
 """A request on the table: Ada's agent wants to pay, and Ada has a passkey on a software authenticator.
 
-Everything is made by the rooms' own verbs; only the passkey's row is written here, from a real registration.
+Everything is made by the rooms' own verbs; the log has numbered the enrolment, as it has within a second.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 from django.db import transaction
 
@@ -31,12 +32,14 @@ from aims.identifier.services import (
 from aims.kit import clock
 from aims.people.models import Passkey, RoleHolding, User
 from aims.people.options import Descriptor, creation_options, request_options
+from aims.people.services.enrolment import keep
 from aims.people.webauthn import verify_registration
 from aims.policy import engine
 from aims.policy.services import load_policy
 from approvals import services
 from approvals.models import PreparedContext
 from approvals.sheet import LOCALE
+from audit.sequencer import Sequencer
 from tests.support.soft_authenticator import HostileAuthenticator
 
 DETAIL = {
@@ -46,6 +49,7 @@ DETAIL = {
     "creditorAccount": {"iban": "DE02120300000000202051"},
     "remittanceInformation": "Invoice 2026-1187",
 }
+LOG_KEY = Ed25519PrivateKey.generate()
 DEFAULT_POLICY = (Path(engine.__file__).parent / "default.cedar").read_text()
 
 
@@ -125,8 +129,8 @@ def person(name: str, *roles: str, since: datetime) -> User:
     return made
 
 
-def enrol(owner: User, authenticator: HostileAuthenticator, *, at: datetime, **columns: Any) -> Passkey:
-    """Register a passkey on the authenticator and store it as the people's room does."""
+def enrol(owner: User, authenticator: HostileAuthenticator, *, at: datetime, is_in_the_log: bool = True) -> Passkey:
+    """Register a passkey on the authenticator and keep it as the people's room does; let the log number it."""
     challenge = b"enrolment-challenge-of-32-bytes!"
     options = creation_options(
         challenge=challenge,
@@ -139,25 +143,18 @@ def enrol(owner: User, authenticator: HostileAuthenticator, *, at: datetime, **c
     )
     answer = json.dumps(authenticator.create(options))
     made = verify_registration(answer, challenge=challenge, rp_id=settings.RP_ID, origins=settings.RP_ORIGINS)
-    values = {
-        "person": owner,
-        "name": "Software key",
-        "credential_id": made.credential_id,
-        "public_key": made.public_key,
-        "algorithm": made.algorithm,
-        "sign_count": made.sign_count,
-        "aaguid": made.aaguid,
-        "transports": list(made.transports),
-        "is_backup_eligible": made.is_backup_eligible,
-        "is_backed_up": made.is_backed_up,
-        "attestation_object": made.attestation_object,
-        "client_data_json": made.client_data_json,
-        "vouched_by": "cli:root",
-        "enrolment_event": "none",
-        "enrolled_at": at,
-        "usable_from_at": at,
-    }
-    return Passkey.objects.create(**values | columns)
+    with transaction.atomic():
+        passkey = keep(
+            made, owner, name="Software key", vouched_by="cli:root", usable_from_at=at, is_recovery=False, now=at
+        )
+    if is_in_the_log:
+        number_what_waits()
+    return passkey
+
+
+def number_what_waits() -> None:
+    """Run the sequencer once, as it runs by itself beside every server."""
+    Sequencer(key=LOG_KEY).run_once()
 
 
 def build() -> Stage:
@@ -208,4 +205,4 @@ def build() -> Stage:
     return Stage(ada, ben, agent, resource, authenticator, enrol(ada, authenticator, at=before))
 
 
-__all__ = ["DETAIL", "Stage", "build", "enrol", "person"]
+__all__ = ["DETAIL", "Stage", "build", "enrol", "number_what_waits", "person"]

@@ -15,15 +15,17 @@ from aims.authorization.services import requests
 from aims.credentials.queries import published_jwks
 from aims.identifier.services import suspend
 from aims.kit import clock
-from aims.kit.ids import tagged_hash
+from aims.kit.ids import tagged_hash, unb64url
 from aims.people.models import Passkey
 from aims.policy.services import load_policy
 from approvals import errors, services
 from approvals.context import parse
 from approvals.models import Decision, PreparedContext, Receipt
+from approvals.services.evidence import receipt_of
 from approvals.verify import verify_receipt
 from audit.canonical import decode
 from audit.models import InboxRow
+from audit.read import entry_bytes
 from tests.support.soft_authenticator import Lies
 from tests.unit.approvals import stage as stages
 from tests.unit.approvals.stage import Stage
@@ -40,6 +42,11 @@ def entries(kind: str) -> list[dict[str, Any]]:
     """Return what was recorded under one type, oldest first."""
     found = [decode(bytes(row.payload)) for row in InboxRow.objects.order_by("pk")]
     return [entry for entry in found if entry["type"] == kind]
+
+
+def claims_of(receipt: Receipt) -> dict[str, Any]:
+    """Return what the receipt says."""
+    return dict(decode(unb64url(receipt.jws.split(".")[1])))
 
 
 def refusals() -> list[str]:
@@ -218,6 +225,38 @@ def test_a_key_younger_than_the_request_does_not_approve(stage: Stage) -> None:
     with pytest.raises(errors.PasskeyTooNew):
         stage.approve(request)
     nothing_happened(request)
+
+
+def test_a_key_whose_enrolment_is_not_in_the_log_yet_signs_nothing_and_burns_nothing(stage: Stage) -> None:
+    early = stages.enrol(stage.ada, stage.authenticator, at=clock.now() - timedelta(hours=1), is_in_the_log=False)
+    request = stage.open()
+    response = stage.sign(stage.prepare(request), early)
+    with pytest.raises(errors.EnrolmentNotLogged):
+        stage.approve(request, response=response)
+    nothing_happened(request)
+    early.refresh_from_db()
+    assert (refusals(), early.sign_count, PreparedContext.objects.count()) == (["enrolment_not_logged"], 0, 1)
+    stages.number_what_waits()
+    stage.approve(request, response=response)
+    [approval] = claims_of(Receipt.objects.get())["approvals"]
+    assert type(approval["enrolment"]["log_index"]) is int
+
+
+def test_no_receipt_is_made_without_the_place_of_the_enrolment(stage: Stage) -> None:
+    request = stage.open()
+    decision = stage.approve(request)
+    Passkey.objects.update(enrolment_event="none")
+    decision.passkey.refresh_from_db()
+    with pytest.raises(errors.EnrolmentNotLogged):
+        receipt_of(request, [decision], clock.now())
+
+
+def test_the_receipt_names_the_entry_of_the_enrolment(stage: Stage) -> None:
+    stage.approve(stage.open())
+    [approval] = claims_of(Receipt.objects.get())["approvals"]
+    entry = decode(entry_bytes(approval["enrolment"]["log_index"]))
+    assert (entry["type"], entry["data"]["passkey"]) == ("people.passkey.enrolled", stage.passkey.ref)
+    assert entry["data"]["attestation_hash"] == approval["enrolment"]["attestation_hash"]
 
 
 def test_a_key_of_nobody_does_not_approve(stage: Stage) -> None:

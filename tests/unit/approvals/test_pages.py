@@ -13,6 +13,7 @@ from django.test import Client
 from aims.authorization.models import AccessToken
 from aims.authorization.services import requests
 from aims.kit import clock
+from aims.kit.ids import b64url
 from aims.people.models import Passkey, User
 from approvals.models import Decision, PreparedContext, Receipt
 from tests.unit.approvals import stage as stages
@@ -130,6 +131,34 @@ def test_without_a_usable_key_there_is_a_reason_and_still_a_no(stage: Stage) -> 
     assert "None of your passkeys may approve this" in html
     assert 'data-decide="deny"' in html
     assert 'data-decide="approve"' not in html
+
+
+def test_a_key_that_the_log_has_not_numbered_yet_is_not_asked_and_the_card_looks_again(stage: Stage) -> None:
+    Passkey.objects.all().delete()
+    stages.enrol(stage.ada, stage.authenticator, at=clock.now() - timedelta(hours=1), is_in_the_log=False)
+    request, ada = stage.open(), browser(stage.ada)
+    answer = ada.get(f"/inbox/{request.ref}/card/")
+    html = answer.content.decode()
+    assert "enrolment is not in the log yet" in html
+    assert " is-settling" in html
+    assert "yes-options" not in html
+    assert 'data-decide="deny"' in html
+    assert not PreparedContext.objects.exists()
+    stages.number_what_waits()
+    again = ada.get(f"/inbox/{request.ref}/card/", headers={"if-none-match": answer.headers["ETag"]})
+    assert again.status_code == 200
+    assert "yes-options" in again.content.decode()
+    assert "is-settling" not in again.content.decode()
+
+
+def test_a_second_key_joins_the_card_when_the_log_has_it(stage: Stage) -> None:
+    second = stages.enrol(stage.ada, stage.authenticator, at=clock.now() - timedelta(hours=1), is_in_the_log=False)
+    request, ada = stage.open(), browser(stage.ada)
+    before = ada.get(f"/inbox/{request.ref}/card/")
+    assert b64url(bytes(second.credential_id)) not in before.content.decode()
+    stages.number_what_waits()
+    after = ada.get(f"/inbox/{request.ref}/card/", headers={"if-none-match": before.headers["ETag"]})
+    assert b64url(bytes(second.credential_id)) in after.content.decode()
 
 
 # -- parts and their ETags ------------------------------------------------------------------------------------

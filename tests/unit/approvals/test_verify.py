@@ -114,6 +114,10 @@ CHANGES: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
     "no key": ("signature", lambda c: c["approvals"][0].update(cose_key=b64url(b"\xa0"))),
     "no enrolment": ("enrolment", lambda c: c["approvals"][0].pop("enrolment")),
     "no voucher": ("enrolment", lambda c: c["approvals"][0]["enrolment"].pop("vouched_by")),
+    "no place in the log": ("enrolment", lambda c: c["approvals"][0]["enrolment"].pop("log_index")),
+    "a place that is null": ("enrolment", lambda c: c["approvals"][0]["enrolment"].update(log_index=None)),
+    "a place that is no number": ("enrolment", lambda c: c["approvals"][0]["enrolment"].update(log_index=True)),
+    "a place before the log began": ("enrolment", lambda c: c["approvals"][0]["enrolment"].update(log_index=-1)),
     "a key younger than the request": (
         "enrolment",
         lambda c: c["approvals"][0]["enrolment"].update(enrolled_at=OPENED + 1),
