@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from aims.authentication.errors import InvalidClient, ManyMethods, ProofReplayed
 from aims.credentials import queries as credentials
@@ -22,6 +22,7 @@ from aims.identifier.models import Agent, AgentState, Resource
 from aims.kit.forms import Form, single
 from aims.kit.jose import (
     ALGORITHMS,
+    RSA_MIN_BITS,
     JoseKey,
     JoseRefused,
     Unverified,
@@ -35,6 +36,7 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 AHEAD_MAX_S = 300
 SKEW_S = 30
 JTI_MAX = 255
+NOBODY = "agt_unknown"  # holds no key; asked about where there is no client, so that the work is the same
 # draft-ietf-oauth-rfc7523bis: the explicit type is accepted, not demanded.
 TYPES = (None, "jwt", "client-authentication+jwt")
 
@@ -92,12 +94,11 @@ def authenticate(form: Form, *, headers: Mapping[str, str], now: datetime, may_r
     assertion = _assertion(form, headers)
     token = _parsed(assertion)
     claims = _checked(token.claims, client_id=single(form, "client_id"), now=now)
-    if may_recall and (client := _recalled(token, claims)):
-        return client
-    holder = _holder(claims.client_id)
-    _verify(token, holder, now)
-    assert holder is not None
-    return _usable(holder, claims)
+    known = _known.get(claims.client_id) if may_recall else None
+    tried = known.keys.get(_slot(token)) if known and known.agent.state == AgentState.ACTIVE else None
+    if known and tried and _is_signed(token, tried):
+        return _client(known.agent, claims, is_recalled=True)
+    return _usable(_signer(token, claims.client_id, tried, now=now), claims)
 
 
 def spend(proof: Proof) -> None:
@@ -177,52 +178,58 @@ def _numeric_date(claims: Mapping[str, Any], name: str) -> float | None:
     return float(value)
 
 
-def _holder(client_id: str) -> Agent | Resource | None:
+def _signer(token: Unverified, client_id: str, tried: PublicKey | None, *, now: datetime) -> Agent | Resource:
+    """Return who signed it. tried: a remembered key that did not verify it. Raises InvalidClient.
+
+    Unknown client, unknown key and bad signature cost the same: one verification, and the same questions to the
+    database. Only a client that publishes its keys may be seen to be fetched from, at most once a minute.
+    """
     agent = Agent.objects.select_related("owner").filter(identifier=client_id).first()
-    return agent or Resource.objects.filter(identifier=client_id, retired_at=None).first()
+    kept = _kept_keys(agent).get(_slot(token)) if agent else None
+    if agent and kept and kept != tried:
+        if _is_signed(token, kept):
+            return agent
+        tried = kept
+    resource = Resource.objects.filter(identifier=client_id, retired_at=None).first()
+    holder = agent or resource
+    found = _key_of(holder.ref if holder else NOBODY, token, now=now)
+    is_new = tried is None or (found is not None and found != tried)
+    if is_new and _is_signed(token, found) and holder and found:
+        _keep(holder, token, found)
+        return holder
+    if found:
+        refresh_source(NOBODY, now=now)  # what an unknown key asks
+    raise InvalidClient(reason="signature" if holder else "unknown_client")
 
 
-def _verify(token: Unverified, holder: Agent | Resource | None, now: datetime) -> None:
-    """Raise InvalidClient unless a key of the holder signed it; for an unknown holder after the same work."""
-    kid, algorithm = _slot(token)
-    found = _key_of(holder, kid, algorithm) if holder else credentials.key_for("agt_unknown", kid, algorithm)
-    # An unknown kid may be a rotated one: look where the holder publishes, if that is due.
-    if found is None and holder and refresh_source(holder.ref, now=now):
-        found = credentials.key_for(holder.ref, kid, algorithm)
+def _is_signed(token: Unverified, key: PublicKey | None) -> bool:
+    """Return whether this key signed it; without a key, after the same work, that none did."""
     try:
-        verify(token, key=import_key(found.jwk) if found else _nobodys_key())
-    except JoseRefused as error:
-        raise InvalidClient(reason="signature" if holder else "unknown_client") from error
-    if not found or not holder:  # nobody can sign with nobody's key; this line is for the reader
-        raise InvalidClient(reason="unknown_client")
-
-
-def _recalled(token: Unverified, claims: _Claims) -> Client | None:
-    """Return the client from memory if a key kept for it signed this; None where the database has to say."""
-    known = _known.get(claims.client_id)
-    if known is None or known.agent.state != AgentState.ACTIVE:
-        return None
-    key = known.keys.get(_slot(token))
-    if key is None:
-        return None
-    try:
-        verify(token, key=import_key(key.jwk))
+        verify(token, key=import_key(key.jwk) if key else _nobodys_key(str(token.header["alg"])))
     except JoseRefused:
-        return None
-    return _client(known.agent, claims, is_recalled=True)
+        return False
+    return key is not None  # nobody can sign with nobody's key; this is for the reader
 
 
-def _key_of(holder: Agent | Resource, kid: str | None, algorithm: str) -> PublicKey | None:
-    """Return the holder's key. An agent's is kept by the agent's version, which rises with every change of its keys."""
-    if not isinstance(holder, Agent):
-        return credentials.key_for(holder.ref, kid, algorithm)
-    known = _known.get(holder.identifier)
-    if known is None or (known.agent.ref, known.agent.version) != (holder.ref, holder.version):
-        known = _known.keep(holder.identifier, _Known(agent=holder, keys={}))
-    found = known.keys.get((kid, algorithm)) or credentials.key_for(holder.ref, kid, algorithm)
-    if found is not None:  # at most every key of the holder, with and without its kid
-        known.keys[kid, algorithm] = found
+def _key_of(holder_ref: str, token: Unverified, *, now: datetime) -> PublicKey | None:
+    """Return the holder's key by what the database says."""
+    found = credentials.key_for(holder_ref, *_slot(token))
+    # An unknown kid may be a rotated one: look where the holder publishes, if that is due.
+    if found is None and refresh_source(holder_ref, now=now):
+        found = credentials.key_for(holder_ref, *_slot(token))
     return found
+
+
+def _kept_keys(agent: Agent) -> dict[tuple[str | None, str], PublicKey]:
+    """Return the agent's remembered keys: kept by its version, which rises with every change of its keys."""
+    known = _known.get(agent.identifier)
+    is_current = known is not None and (known.agent.ref, known.agent.version) == (agent.ref, agent.version)
+    return known.keys if known and is_current else {}
+
+
+def _keep(holder: Agent | Resource, token: Unverified, key: PublicKey) -> None:
+    if isinstance(holder, Agent):  # at most every key of the holder, with and without its kid
+        _known.keep(holder.identifier, _Known(agent=holder, keys=_kept_keys(holder) | {_slot(token): key}))
 
 
 def _slot(token: Unverified) -> tuple[str | None, str]:
@@ -279,5 +286,11 @@ def _import_text(members: tuple[tuple[str, str], ...]) -> JoseKey:
 
 
 @cache
-def _nobodys_key() -> ECKey:
-    return ECKey.generate_key("P-256")
+def _nobodys_key(algorithm: str) -> JoseKey:
+    """Return a key of the algorithm's kind, so that refusing an unknown client takes as long as a known one."""
+    match algorithm:
+        case "PS256":
+            return RSAKey.generate_key(RSA_MIN_BITS)
+        case "EdDSA" | "Ed25519":
+            return OKPKey.generate_key("Ed25519")
+    return ECKey.generate_key("P-384" if algorithm == "ES384" else "P-256")

@@ -27,9 +27,17 @@ class ProofReplayed(InvalidClient):
     """The jti was used before, or the client changed while it was being checked. Spec: RFC 7523 §3 (7)."""
 
     public = _("This client assertion has been used before. Make a new one for every request.")
+    why = "replayed"
 
     def __init__(self, *, agent: str | None) -> None:
-        super().__init__(reason="replayed", agent=agent)
+        super().__init__(reason=self.why, agent=agent)
+
+
+class ProofForgotten(ProofReplayed):
+    """Made before our memory of used proofs began: nobody can say whether it was used."""
+
+    public = _("This client assertion is older than our memory of used ones. Make a new one for every request.")
+    why = "forgotten"
 
 
 class ManyMethods(AimsError):
