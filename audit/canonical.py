@@ -12,8 +12,9 @@ from typing import Any
 SAFE_INTEGER_MAX = 2**53 - 1  # RFC 7493 §2.2
 INTEGER_DIGITS_MAX = 16
 DEPTH_MAX = 32
+_ONLY_STRINGS = frozenset({str})
 
-_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
+_quote = json.encoder.encode_basestring  # in C; escapes as RFC 8785 §3.2.2.2 has it
 
 
 class CanonicalError(ValueError):
@@ -27,7 +28,7 @@ def encode(value: Any, *, max_depth: int = DEPTH_MAX) -> bytes:
     Spec: RFC 8785 §3.2.
     """
     try:
-        return _write(_ordered(value, max_depth)).encode()
+        return _spell(value, max_depth).encode()
     except UnicodeEncodeError as error:
         raise CanonicalError("a lone surrogate") from error
 
@@ -50,26 +51,39 @@ def decode(raw: bytes, *, max_depth: int = DEPTH_MAX) -> Any:
     return value
 
 
-def _ordered(value: Any, depth: int) -> Any:
+def _spell(value: Any, depth: int) -> str:
     kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return value
+    if kind is str:
+        return _quote(value)
+    if value is None:
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
     if kind is int:
-        return _safe(value)
+        return str(_safe(value))
     if depth == 0:
         raise CanonicalError("nested too deeply")
     if kind is dict:
-        return {key: _ordered(value[key], depth - 1) for key in _sorted_keys(value)}
+        return _spell_members(value, depth - 1)
     if kind is list or kind is tuple:
-        return [_ordered(item, depth - 1) for item in value]
+        return "[" + ",".join([_spell(item, depth - 1) for item in value]) + "]"
     raise CanonicalError(f"no place for {kind.__name__}")
 
 
+def _spell_members(members: dict[Any, Any], depth: int) -> str:
+    spelled = []
+    for key in _sorted_keys(members):
+        value = members[key]
+        # Most members are strings, and a call for each would cost as much as the spelling.
+        spelled.append(f"{_quote(key)}:{_quote(value) if type(value) is str else _spell(value, depth)}")
+    return "{" + ",".join(spelled) + "}"
+
+
 def _sorted_keys(members: dict[Any, Any]) -> list[str]:
-    if not all(type(key) is str for key in members):
+    if not _ONLY_STRINGS.issuperset(map(type, members)):
         raise CanonicalError("a key that is not a string")
     # RFC 8785 §3.2.3: UTF-16 code units, which differ from code points beyond the basic plane.
-    return sorted(members) if all(map(str.isascii, members)) else sorted(members, key=_utf16)
+    return sorted(members) if "".join(members).isascii() else sorted(members, key=_utf16)
 
 
 def _utf16(key: str) -> bytes:

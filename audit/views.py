@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -21,7 +20,7 @@ from audit.errors import LogError
 from audit.events import LogViewed
 from audit.forms import FilterForm, kinds
 from audit.read import EntryView, Filter
-from audit.write import NOBODY, record
+from audit.write import NOBODY, record_alone
 
 Labels = Callable[[Collection[str]], Mapping[str, str]]
 
@@ -198,8 +197,7 @@ def _standing() -> dict[str, Any]:
 def _note_reading(request: HttpRequest, event: LogViewed) -> None:
     if request.headers.get("HX-Request"):
         return  # the bell's own look is no reading
-    with transaction.atomic():
-        record(event, by=getattr(request.user, "ref", "unknown"), facts=NOBODY)
+    record_alone(event, by=getattr(request.user, "ref", "unknown"), facts=NOBODY)
 
 
 def _older(request: HttpRequest, entries: list[EntryView]) -> str:

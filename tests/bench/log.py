@@ -11,20 +11,29 @@ from django.db import connection, transaction
 
 from audit import checkpoints, read
 from audit.sequencer import Sequencer
-from audit.write import NOBODY, FailuresCounted, record
+from audit.write import NOBODY, FailuresCounted, inbox_payload, record, record_alone
 from tests.bench.cases import Case, Figure, case, figure
 
 WRITERS = 8
-EACH = 100
-ROUNDS = 5
+EACH = 200
+ROUNDS = 9
 LATENCIES = 60
 _RAW = "CREATE TABLE IF NOT EXISTS bench_raw (id bigserial PRIMARY KEY, payload bytea NOT NULL)"
-_PAYLOAD = b"x" * 600
+_EVENT = FailuresCounted(source="127.0.0.1", code="bench", minute="0", count=1)
+_PAYLOAD = inbox_payload(_EVENT, by="system", facts=NOBODY)  # as long as what the other side writes
+
+
+def _event() -> FailuresCounted:
+    return FailuresCounted(source="127.0.0.1", code="bench", minute="0", count=1)
 
 
 def _entry() -> str:
+    return record_alone(_event(), by="system", facts=NOBODY)
+
+
+def _entry_beside() -> None:
     with transaction.atomic():
-        return record(FailuresCounted(source="127.0.0.1", code="bench", minute="0", count=1), by="system", facts=NOBODY)
+        record(_event(), by="system", facts=NOBODY)
 
 
 def _raw() -> None:
@@ -32,12 +41,17 @@ def _raw() -> None:
         cursor.execute("INSERT INTO bench_raw (payload) VALUES (%s)", [_PAYLOAD])
 
 
-def _append() -> tuple[float, float]:
+def _raw_beside() -> None:
+    with transaction.atomic():
+        _raw()
+
+
+def _append(ours: Callable[[], object], raw: Callable[[], object]) -> tuple[float, float]:
     with connection.cursor() as cursor:
         cursor.execute(_RAW)
     rates: tuple[list[float], list[float]] = ([], [])
     for round_ in range(ROUNDS + 1):
-        for kept, call in zip(rates, (_entry, _raw), strict=True):
+        for kept, call in zip(rates, (ours, raw), strict=True):
             rate = _together(call)
             if round_:
                 kept.append(rate)
@@ -81,5 +95,20 @@ def _wait_of_one() -> float:
     return time.perf_counter() - began
 
 
-case(Case(name=f"audit append, {WRITERS} writers", baseline="raw inserts", bar=0.8, measure=_append))
+case(
+    Case(
+        name=f"audit append, {WRITERS} writers",
+        baseline="raw inserts",
+        bar=0.8,
+        measure=lambda: _append(_entry, _raw),
+    )
+)
+case(
+    Case(
+        name="... in a transaction",
+        baseline="raw in another",
+        bar=0.8,
+        measure=lambda: _append(_entry_beside, _raw_beside),
+    )
+)
 figure(Figure(name="entry to signed checkpoint", bar_ms=1000, measure=_waits))

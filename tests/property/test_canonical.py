@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.canonical import CanonicalError, decode, encode
+from audit.write import _is_plain, _refuse_free_text
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 scalars = st.none() | st.booleans() | texts | st.integers(-(2**53) + 1, 2**53 - 1)
@@ -41,3 +42,13 @@ def test_reading_anything_gives_a_value_or_a_refusal(raw: bytes) -> None:
 def test_no_float_has_a_spelling(value: float) -> None:
     with pytest.raises(CanonicalError):
         encode([value])
+
+
+@given(st.recursive(st.text() | st.characters(max_codepoint=0x100), lambda inner: st.lists(inner), max_leaves=5))
+def test_what_looks_plain_from_outside_holds_no_free_text(value: Any) -> None:
+    try:
+        payload = encode({"data": value})
+    except CanonicalError:
+        return
+    if _is_plain(payload):
+        _refuse_free_text(value)
