@@ -1,4 +1,4 @@
-"""What can go wrong in the management API that no room below knows of."""
+"""What can go wrong on pages and in the management API that no room below knows of."""
 
 from __future__ import annotations
 
@@ -33,3 +33,21 @@ class JSONRefused(AimsError):
 
     code = "invalid_json"
     public = "The body is not strict JSON: an object with unique members, no fractions, at most 32 levels deep."
+
+
+class ChangedMeanwhile(AimsError):
+    """Somebody else changed the row after the form was opened; what the form holds is old."""
+
+    code = "changed_meanwhile"
+    public = (
+        "Somebody changed this after you opened the form. Nothing was saved: open it again and look at what is new."
+    )
+    status = 409
+
+
+class StateChanged(AimsError):
+    """RFC 9110 §13.1.1: what the caller read is not what is there now."""
+
+    code = "precondition_failed"
+    public = "Somebody else changed this since you read it. Read it again, then decide. Nothing was changed."
+    status = 412

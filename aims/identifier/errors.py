@@ -48,9 +48,13 @@ class OwnerRefused(AimsError):
 
 
 class FieldRefused(AimsError):
-    """A text is missing or too long."""
+    """A text is missing or too long. ``field`` names it."""
 
     code = "field_refused"
+
+    def __init__(self, public: str, *, field: str) -> None:
+        self.field = field
+        super().__init__(public, detail=field)
 
 
 class ResourceRefused(AimsError):

@@ -33,6 +33,11 @@ def _object(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
     return {"type": "object", "required": list(required), "additionalProperties": False, "properties": properties}
 
 
+# OpenID CIBA Core 1.0 §4: how a client takes delivery, under the names of its registration.
+MODE = "backchannel_token_delivery_mode"
+ENDPOINT = "backchannel_client_notification_endpoint"
+SIGNING_ALG = "backchannel_authentication_request_signing_alg"
+
 _SLUG = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"}
 _EMAIL = {"type": "string", "pattern": "^[^@\\s]+@[^@\\s]+$", "maxLength": 254}
 _ROLES = {"enum": ["approver", "owner", "admin", "auditor"]}
@@ -74,6 +79,7 @@ SCHEMA: dict[str, Any] = _object(
             state={"enum": ["active", "suspended", "retired"]},
             reason=_text(400),
             **_KEYS,
+            **{MODE: {"enum": ["poll", "ping"]}, ENDPOINT: _text(2048, least=0), SIGNING_ALG: _text(16, least=0)},
         )
     ),
     grants=_list(

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from aims.authorization.services import agents as stopping
+from aims.authorization.services.clients import ClientSettings, settings_of
+from aims.console import registering
 from aims.console.configuration.change import Applying, Change
-from aims.console.configuration.document import ConfigurationRefused
-from aims.credentials import queries as keys
-from aims.credentials import services as credentials
+from aims.console.configuration.document import ENDPOINT, MODE, SIGNING_ALG, ConfigurationRefused
+from aims.console.registering import Keys
 from aims.identifier import services
 from aims.identifier.models import Agent, Resource, TrustDomain
 from aims.identifier.queries import agent_named
@@ -34,12 +35,10 @@ def apply_resource(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
     command = _resource_command(item)
     row = Resource.objects.filter(identifier=command.identifier).first()
     if row is None:
-        row = services.register_resource(command, by=ctx.by, now=ctx.now)
+        row = registering.register_resource_with_keys(command, keys=_keys(item), by=ctx.by, now=ctx.now)
         yield Change(sign="+", kind="resource", name=row.identifier)
-    elif _differs(row, command):
-        services.update_resource(row, command, by=ctx.by, now=ctx.now)
-        yield Change(sign="~", kind="resource", name=row.identifier, what="fields or actions")
-    yield from _apply_keys("resource", row.identifier, row.ref, item, ctx)
+    elif changed := registering.change_resource(row, command, keys=_keys(item), by=ctx.by, now=ctx.now):
+        yield Change(sign="~", kind="resource", name=row.identifier, what=", ".join(changed))
     wanted = item.get("state", "active")
     if wanted == "retired" and row.retired_at is None:
         services.retire_resource(row, by=ctx.by, now=ctx.now)
@@ -50,34 +49,32 @@ def apply_resource(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
 
 
 def apply_agent(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
-    """Register or change an agent, and move it to the state that the file names."""
+    """Register or change an agent with its keys and its delivery, and move it to the state that the file names."""
     owner, groups = _person(item["owner"]), _groups(item.get("groups", []))
     agent = agent_named(item["identifier"])
     if agent is None:
-        agent = services.register_agent(_agent_command(item, owner, groups), by=ctx.by, now=ctx.now)
-        yield Change(sign="+", kind="agent", name=agent.identifier)
+        command, client = _agent_command(item, owner, groups), _client(item, ClientSettings())
+        agent = registering.register(command, keys=_keys(item), client=client, by=ctx.by, now=ctx.now)
+        yield Change(sign="+", kind="agent", name=agent.identifier, what=client.delivery_mode)
     elif agent.state != "retired":
         yield from _change_agent(agent, item, owner, groups, ctx)
-    if agent.state != "retired":
-        yield from _apply_keys("agent", agent.identifier, agent.ref, item, ctx)
     yield from _move_agent(agent, item, ctx)
 
 
 def _change_agent(
     agent: Agent, item: dict[str, Any], owner: User, groups: tuple[Group, ...], ctx: Applying
 ) -> Iterator[Change]:
-    before = agent.version
     command = services.UpdateAgent(
         name=item["name"],
         purpose=item["purpose"],
         contact=item["contact"],
         related_groups=groups if "groups" in item else tuple(agent.related_groups.all()),
     )
-    services.update_agent(agent, command, by=ctx.by, now=ctx.now)
-    services.transfer_owner(agent, to=owner, by=ctx.by, now=ctx.now)
-    agent.refresh_from_db()
-    if agent.version != before:
-        yield Change(sign="~", kind="agent", name=agent.identifier, what="fields, groups or owner")
+    client = _client(item, settings_of(agent))
+    changed = registering.change(agent, command, owner=owner, keys=_keys(item), client=client, by=ctx.by, now=ctx.now)
+    if changed:
+        words = (f"delivery by {client.delivery_mode}" if name == "delivery" else name for name in changed)
+        yield Change(sign="~", kind="agent", name=agent.identifier, what=", ".join(words))
 
 
 def _move_agent(agent: Agent, item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
@@ -94,15 +91,20 @@ def _move_agent(agent: Agent, item: dict[str, Any], ctx: Applying) -> Iterator[C
     yield Change(sign="~" if wanted == "active" else "-", kind="agent", name=agent.identifier, what=wanted)
 
 
-def _apply_keys(kind: str, name: str, holder_ref: str, item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
-    if "jwks" in item:
-        before = {key.thumbprint for key in keys.registered_keys_of(holder_ref)}
-        after = {key.thumbprint for key in credentials.register_keys(holder_ref, item["jwks"], by=ctx.by, now=ctx.now)}
-        if before != after:
-            yield Change(sign="~", kind=kind, name=name, what="keys")
-    if "jwks_uri" in item and keys.jwks_uri_of(holder_ref) != item["jwks_uri"]:
-        credentials.set_jwks_uri(holder_ref, item["jwks_uri"], by=ctx.by, now=ctx.now)
-        yield Change(sign="~", kind=kind, name=name, what="jwks_uri")
+def _keys(item: dict[str, Any]) -> Keys:
+    """Return the keys that the file names; what it does not name stays."""
+    return Keys(jwks=item.get("jwks"), jwks_uri=item.get("jwks_uri"))
+
+
+def _client(item: dict[str, Any], held: ClientSettings) -> ClientSettings:
+    """Return how the agent takes delivery. Poll has no endpoint, so a file that goes back to poll needs to name none."""
+    mode = item.get(MODE, held.delivery_mode)
+    endpoint = item.get(ENDPOINT, held.notification_endpoint if mode == "ping" else "")
+    return ClientSettings(
+        delivery_mode=mode,
+        notification_endpoint=endpoint,
+        request_signing_alg=item.get(SIGNING_ALG, held.request_signing_alg),
+    )
 
 
 def _agent_command(item: dict[str, Any], owner: User, groups: tuple[Group, ...]) -> services.RegisterAgent:
@@ -123,12 +125,6 @@ def _resource_command(item: dict[str, Any]) -> services.RegisterResource:
         kind=item.get("kind", "api"),
         description=item.get("description", ""),
         actions=tuple(services.ActionSpec(**action) for action in item.get("actions", [])),
-    )
-
-
-def _differs(row: Resource, command: services.RegisterResource) -> bool:
-    return services.actions_of(row) != set(command.actions) or any(
-        getattr(row, name) != getattr(command, name).strip() for name in ("name", "kind", "description")
     )
 
 

@@ -88,8 +88,11 @@ def register_agent(command: RegisterAgent, *, by: str, now: datetime) -> Agent:
     return agent
 
 
-def update_agent(agent: Agent, command: UpdateAgent, *, by: str, now: datetime) -> None:
-    """Change the texts and related groups of an agent; no change, no entry. Raises FieldRefused, UnlawfulMove."""
+def update_agent(agent: Agent, command: UpdateAgent, *, by: str, now: datetime) -> tuple[str, ...]:
+    """Change the texts and related groups of an agent; return the names of the fields that changed. None, no entry.
+
+    Raises FieldRefused, UnlawfulMove.
+    """
     texts = _texts(command)
     groups = {group.pk for group in command.related_groups}
     with transaction.atomic():
@@ -100,7 +103,7 @@ def update_agent(agent: Agent, command: UpdateAgent, *, by: str, now: datetime) 
         if groups != set(row.related_groups.values_list("pk", flat=True)):
             fields.append("related_groups")
         if not fields:
-            return
+            return ()
         Agent.objects.filter(pk=row.pk).update(version=F("version") + 1, **texts)
         row.related_groups.set(command.related_groups)
         agent.refresh_from_db()
@@ -109,22 +112,24 @@ def update_agent(agent: Agent, command: UpdateAgent, *, by: str, now: datetime) 
             by=by,
             facts=_facts(agent),
         )
+    return tuple(fields)
 
 
-def transfer_owner(agent: Agent, *, to: User, by: str, now: datetime) -> None:
-    """Make another person answer for an agent. Raises OwnerRefused, UnlawfulMove."""
+def transfer_owner(agent: Agent, *, to: User, by: str, now: datetime) -> bool:
+    """Make another person answer for an agent; return whether it was another. Raises OwnerRefused, UnlawfulMove."""
     _check_owner(to)
     with transaction.atomic():
         row = _locked(agent)
         if row.state == AgentState.RETIRED:
             raise UnlawfulMove("A retired agent does not change any more.")
         if row.owner_id == to.pk:
-            return
+            return False
         before = row.owner.ref
         Agent.objects.filter(pk=row.pk).update(owner=to, version=F("version") + 1)
         agent.refresh_from_db()
         event = AgentTransferred(agent=agent.ref, owner_before=before, owner=to.ref, version=agent.version)
         record(event, by=by, facts=_facts(agent))
+    return True
 
 
 def suspend(agent: Agent, *, reason: str, by: str, now: datetime) -> None:

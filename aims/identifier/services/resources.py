@@ -74,8 +74,11 @@ def register_resource(command: RegisterResource, *, by: str, now: datetime) -> R
     return resource
 
 
-def update_resource(resource: Resource, command: RegisterResource, *, by: str, now: datetime) -> None:
-    """Change name, kind, description and actions; no change, no entry. The identifier stays. Raises as registering."""
+def update_resource(resource: Resource, command: RegisterResource, *, by: str, now: datetime) -> tuple[str, ...]:
+    """Change name, kind, description and actions; return the names of what changed. None, no entry.
+
+    The identifier stays. Raises as registering.
+    """
     _check(command)
     texts = _texts(command)
     with transaction.atomic():
@@ -86,7 +89,7 @@ def update_resource(resource: Resource, command: RegisterResource, *, by: str, n
         if set(command.actions) != actions_of(row):
             fields.append("actions")
         if not fields:
-            return
+            return ()
         Resource.objects.filter(pk=row.pk).update(version=F("version") + 1, **texts)
         _write_actions(row, command.actions)
         record(
@@ -95,6 +98,7 @@ def update_resource(resource: Resource, command: RegisterResource, *, by: str, n
             facts=registry_facts(resource=row.identifier),
         )
     resource.refresh_from_db()
+    return tuple(fields)
 
 
 def retire_resource(resource: Resource, *, by: str, now: datetime) -> None:

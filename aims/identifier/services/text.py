@@ -14,7 +14,7 @@ def checked(text: str, *, field: str, max_length: int, may_be_empty: bool = Fals
     """Return the trimmed text. Raises FieldRefused, naming the field."""
     trimmed = text.strip()
     if not trimmed and not may_be_empty:
-        raise FieldRefused(f"The {field} is missing.")
+        raise FieldRefused(f"The {field} is missing.", field=field)
     if len(trimmed) > max_length:
-        raise FieldRefused(f"The {field} is longer than {max_length} characters.")
+        raise FieldRefused(f"The {field} is longer than {max_length} characters.", field=field)
     return trimmed

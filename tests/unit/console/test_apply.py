@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from joserfc.jwk import ECKey
 
-from aims.authorization.models import DelegationGrant
+from aims.authorization.models import Application, DelegationGrant
 from aims.console.configuration.change import Applying
-from aims.console.configuration.document import ConfigurationRefused, read
+from aims.console.configuration.document import SCHEMA, ConfigurationRefused, read
 from aims.console.configuration.run import apply, plan
 from aims.identifier.models import Agent, Resource
 from aims.kit import clock
@@ -82,7 +85,7 @@ def test_the_same_file_twice_changes_nothing_and_writes_no_entry() -> None:
 
 
 def test_a_plan_changes_nothing() -> None:
-    assert [change.kind for change in plan(a_file(), ctx())].count("agent") == 2
+    assert [change.kind for change in plan(a_file(), ctx())].count("agent") == 1
     assert not Agent.objects.exists() and not InboxRow.objects.exists()
 
 
@@ -143,3 +146,73 @@ def test_the_command_exits_2_where_there_is_a_difference(tmp_path: Any) -> None:
     path.write_bytes(b"nonsense: 1")
     with pytest.raises(CommandError):
         call_command("apply", path)
+
+
+PING = {
+    "backchannel_token_delivery_mode": "ping",
+    "backchannel_client_notification_endpoint": "https://courier.example/ping",
+}
+
+
+def an_agent(**changes: Any) -> bytes:
+    item = json.loads(a_file())["agents"][0]
+    return json.dumps({"agents": [item | changes]}).encode()
+
+
+def test_an_agent_that_is_applied_is_a_client_that_polls() -> None:
+    apply(a_file(), ctx())
+    client = Application.objects.get(agent=Agent.objects.get())
+    assert (client.client_id, client.backchannel_token_delivery_mode) == ("spiffe://acme.example/agent/courier", "poll")
+    assert client.client_secret == ""
+
+
+def test_ping_is_set_by_a_file_planned_first_and_written_once() -> None:
+    apply(a_file(), ctx())
+    assert [str(change) for change in plan(an_agent(**PING), ctx())] == [
+        "~ agent spiffe://acme.example/agent/courier: delivery by ping"
+    ]
+    apply(an_agent(**PING), ctx())
+    client = Application.objects.get()
+    assert client.backchannel_client_notification_endpoint == "https://courier.example/ping"
+    entries = InboxRow.objects.count()
+    assert apply(an_agent(**PING), ctx()) == [] == apply(an_agent(), ctx())
+    assert InboxRow.objects.count() == entries
+    assert apply(an_agent(backchannel_token_delivery_mode="poll"), ctx())
+    client.refresh_from_db()
+    assert client.backchannel_client_notification_endpoint == ""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"backchannel_token_delivery_mode": "push"},
+        {"backchannel_token_delivery_mode": "ping"},
+        {"backchannel_client_notification_endpoint": "https://courier.example/ping"},
+        PING | {"backchannel_client_notification_endpoint": "http://courier.example/ping"},
+        {"backchannel_authentication_request_signing_alg": "none"},
+    ],
+)
+def test_a_delivery_that_can_not_work_is_refused_and_nothing_is_made(wrong: dict[str, str]) -> None:
+    document = json.loads(a_file())
+    document["agents"][0] |= wrong
+    with pytest.raises(AimsError):
+        apply(json.dumps(document).encode(), ctx())
+    assert not Agent.objects.exists() and not InboxRow.objects.exists()
+
+
+def test_a_plan_names_what_changes_about_an_agent() -> None:
+    apply(a_file(), ctx())
+    changes = plan(an_agent(contact="new@acme.example", groups=[], jwks={"keys": []}), ctx())
+    assert [change.what for change in changes] == ["contact, related_groups, keys"]
+
+
+def test_every_word_of_the_file_is_documented() -> None:
+    text = Path(settings.BASE_DIR, "docs/apply.md").read_text()
+    assert [word for word in _words(SCHEMA) if f"`{word}`" not in text] == []
+
+
+def _words(schema: dict[str, Any]) -> Iterator[str]:
+    for name, inner in schema.get("properties", {}).items():
+        yield name
+        yield from _words(inner)
+    yield from _words(schema["items"]) if "items" in schema else ()
