@@ -132,7 +132,7 @@ def compile(text: str, *, version: int = 0) -> CompiledPolicy:
     raw = text.encode()
     if len(raw) > POLICY_MAX_BYTES:
         raise PolicyRefused("The policy is longer than 256 KiB.")
-    parsed = _parsed(text)
+    parsed = read(text)
     if parsed["templates"]:
         raise PolicyRefused("Policy templates (?principal, ?resource) are not supported.")
     rules = {place: _rule(place, body) for place, body in parsed["staticPolicies"].items()}
@@ -236,7 +236,8 @@ def _entities(facts: PolicyFacts) -> list[dict[str, Any]]:
     ]
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def read(text: str) -> dict[str, Any]:
+    """Return what Cedar's grammar makes of a text. Raises PolicyRefused."""
     try:
         parsed: dict[str, Any] = json.loads(cedarpy.policies_to_json_str(text))
     except ValueError as error:

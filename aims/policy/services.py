@@ -8,7 +8,8 @@ from pathlib import Path
 from django.db import transaction
 from django.db.models import Max
 
-from aims.policy import engine
+from aims.policy import engine, places
+from aims.policy.errors import PolicyRefused
 from aims.policy.events import PolicyActivated, PolicyLoaded
 from aims.policy.models import PolicyVersion
 from audit.write import NOBODY, record
@@ -16,12 +17,23 @@ from audit.write import NOBODY, record
 DEFAULT_POLICY = Path(__file__).parent / "default.cedar"
 
 
+def check(text: str) -> engine.CompiledPolicy:
+    """Return a policy text parsed and type-checked. Raises PolicyRefused, with line and column where there is one."""
+    try:
+        return engine.compile(text)
+    except PolicyRefused as error:
+        place = places.find(text, error.public, why=_why, why_not_read=_why_not_read)
+        if place is None:
+            raise
+        raise PolicyRefused(error.public, line=place.line, column=place.column) from error
+
+
 def load_policy(text: str, *, by: str, now: datetime, name: str = "default") -> PolicyVersion:
     """Put a policy text in force; a text that was loaded before becomes active again under its old number.
 
     The active text again changes nothing and writes no entry. Raises PolicyRefused.
     """
-    compiled = engine.compile(text)
+    compiled = check(text)
     with transaction.atomic():
         version = PolicyVersion.objects.select_for_update().filter(hash=compiled.hash).first()
         if version is None:
@@ -57,3 +69,19 @@ def _activate(version: PolicyVersion, *, by: str) -> None:
     version.refresh_from_db()
     event = PolicyActivated(version=version.number, policy_hash=version.hash, version_before=before)
     record(event, by=by, facts=NOBODY)
+
+
+def _why(text: str) -> str | None:
+    try:
+        engine.compile(text)
+    except PolicyRefused as error:
+        return error.public
+    return None
+
+
+def _why_not_read(text: str) -> str | None:
+    try:
+        engine.read(text)
+    except PolicyRefused as error:
+        return error.public
+    return None
