@@ -45,6 +45,20 @@ class TokenRevoked(Event, type="authorization.token.revoked", title="Revoked a t
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokensEnded(Event, type="authorization.tokens.ended", title="Ended tokens", tone="no"):
+    """Tokens that stopped counting with what they stood on.
+
+    reason: ``agent_suspended``, ``agent_retired``, ``stopped`` or ``grant_revoked``. count: how many. jtis: of the
+    newest 200 of them.
+    """
+
+    reason: str
+    grant: str | None
+    count: int
+    jtis: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClientConfigured(Event, type="authorization.client.configured", title="Set how an agent is told", tone="info"):
     """How an agent takes delivery of decisions. endpoint_hash: of the address that is pinged, None for poll."""
 

@@ -63,7 +63,7 @@ class RequestCancelled(
     title="Request withdrawn",
     tone="info",
 ):
-    """reason: why (``client``, ``agent_suspended``, ``agent_retired``, ``stopped``)."""
+    """reason: why (``client``, ``agent_suspended``, ``agent_retired``, ``stopped``, ``grant_revoked``)."""
 
     request: str
     request_hash: str

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from aims.authorization.models import AccessToken
+from aims.authorization.services.ending import end_tokens_of
 from aims.authorization.services.grants import revoke_all_of
 from aims.authorization.services.requests import cancel_all_of
 from aims.identifier.models import Agent, AgentState
@@ -37,7 +37,8 @@ def retire_agent(agent: Agent, *, reason: str, by: str, now: datetime) -> None:
 def stop_everything(agent: Agent, *, reason: str, by: str, now: datetime) -> None:
     """The red button: suspend (unless it is), withdraw, end tokens, and take every grant back."""
     with transaction.atomic():
-        if agent.state == AgentState.ACTIVE:
+        held = Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
+        if held.state == AgentState.ACTIVE:
             identifier.suspend(agent, reason=reason, by=by, now=now)
         _end_everything(agent, by=by, reason="stopped", now=now)
         revoke_all_of(agent, by=by, now=now)
@@ -45,5 +46,5 @@ def stop_everything(agent: Agent, *, reason: str, by: str, now: datetime) -> Non
 
 def _end_everything(agent: Agent, *, by: str, reason: str, now: datetime) -> None:
     cancel_all_of(agent, by=by, reason=reason, now=now)
-    AccessToken.objects.filter(agent=agent, revoked_at=None, expires__gt=now).update(revoked_at=now)
+    end_tokens_of(agent, reason=reason, by=by, now=now)
     nudge(Topic.INBOX, to=[agent.owner.ref])

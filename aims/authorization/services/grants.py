@@ -10,6 +10,7 @@ from django.db import transaction
 from aims.authorization.models import DelegationGrant
 from aims.authorization.request_errors import AlreadyDecided, GrantRefused
 from aims.authorization.request_events import GrantGiven, GrantRevoked
+from aims.authorization.services.ending import GRANT_REVOKED, end_under
 from aims.authorization.services.policy import POSTURE_UNKNOWN
 from aims.identifier.models import Agent, AgentState, Resource
 from aims.identifier.services.agents import raise_version
@@ -62,14 +63,19 @@ def give_grant(command: GiveGrant, *, by: str, now: datetime) -> DelegationGrant
 
 
 def revoke_grant(grant: DelegationGrant, *, by: str, now: datetime) -> None:
-    """Take a grant back, from now on. Raises AlreadyDecided if it was taken back before."""
+    """Take a grant back, from now on, with the tokens and waiting requests that only it allowed.
+
+    Raises AlreadyDecided if it was taken back before.
+    """
     with transaction.atomic():
+        # The agent's row first, as everywhere: who issues, opens or redeems waits for us, or we for them.
+        raise_version(grant.agent.ref)
         live = DelegationGrant.objects.filter(pk=grant.pk, revoked_at=None)
         if live.update(revoked_at=now, revoked_by=by) != 1:
             raise AlreadyDecided("This grant has been taken back before.", detail=grant.ref)
-        raise_version(grant.agent.ref)
         event = GrantRevoked(grant=grant.ref, from_person=grant.from_person.ref if grant.from_person else None)
-        record(event, by=by, facts=_facts(grant, decision="deny", remediation="grant_revoked"))
+        record(event, by=by, facts=_facts(grant, decision="deny", remediation=GRANT_REVOKED))
+        end_under(grant, by=by, now=now)
 
 
 def revoke_all_of(agent: Agent, *, by: str, now: datetime) -> None:
