@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import CDPSession, Page
+from playwright.sync_api import CDPSession, Page, expect
 
 from aims.demo import world
 from aims.demo.agent import Courier, invoice
@@ -24,6 +24,8 @@ from tests.support.running import ROOT, AimsServer, aims_server
 from tests.support.servers import free_port
 
 AGENT_WITHIN_S = 30
+WHEEL_PX = 240
+TURNS_MAX = 200
 
 
 @dataclass
@@ -195,3 +197,19 @@ def enrol(page: Page, link: str, *, key_name: str) -> Ring:
     page.get_by_role("button", name="Create a passkey").click()
     page.wait_for_url(lambda url: "/join/" not in url)
     return Ring(page, authenticator)
+
+
+def read_through(page: Page) -> None:
+    """Turn the wheel over the card until it offers its yes, as a person does who reads it."""
+    approve = page.get_by_role("button", name="Approve with passkey")
+    box = page.locator(".sheet").bounding_box()
+    size = page.viewport_size
+    assert box
+    assert size
+    page.mouse.move(box["x"] + box["width"] / 2, size["height"] / 2)
+    for _ in range(TURNS_MAX):
+        if approve.is_visible():
+            break
+        page.mouse.wheel(0, WHEEL_PX)
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(approve).to_be_visible()

@@ -65,3 +65,25 @@ def test_a_step_in_a_list_holds_at_the_ends(
 ) -> None:
     given = {"at": at, "current": current, "count": count, "step": step}
     assert call(page, "moves", "nextIndex", given) == leads
+
+
+@pytest.mark.parametrize(
+    ("seen", "begins"),
+    [
+        ([], 0),
+        ([[0, 1]], 1),
+        ([[0, 0.5], [0.5, 1]], 1),
+        ([[0.5, 1], [0, 0.6]], 1),
+        ([[0, 0.4], [0.6, 1]], 0.4),
+        ([[0.2, 1]], 0),
+        ([[0, 0.99]], 1),
+        ([[0, 0.3], [0.32, 0.9]], 0.9),
+    ],
+)
+def test_what_was_seen_in_stretches_was_seen_whole_only_without_a_gap(
+    page: Page, seen: list[list[float]], begins: float
+) -> None:
+    stretches: list[list[float]] = []
+    for stretch in seen:
+        stretches = call(page, "seen", "withStretch", stretches, stretch, 0.02)
+    assert call(page, "seen", "firstUnseen", stretches, 0.02) == begins

@@ -21,7 +21,7 @@ from tests.browser.looking import (
     overflow_px,
     shoot,
 )
-from tests.browser.stage import World, enrol, furnished_world
+from tests.browser.stage import World, enrol, furnished_world, read_through
 
 NARROWEST: ViewportSize = {"width": 360, "height": 640}
 FIRST_VISIT_MAX_BYTES = 150 * 1024
@@ -86,7 +86,8 @@ def busy_morning(page: Page, world: World) -> dict[str, str]:
 def decide(page: Page, world: World, button: str) -> None:
     page.goto(f"{world.url}/inbox/")
     page.locator("a.item:not(.done)").first.click()
-    page.locator(".end-mark").scroll_into_view_if_needed()
+    if button != "Deny":
+        read_through(page)
     page.get_by_role("button", name=button, exact=True).click()
     page.locator(".sheet > .notice").wait_for()
 

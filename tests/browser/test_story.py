@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.looking import DESK, PHONE, SHOTS, Console, Look, open_page, overflow_px, shoot
-from tests.browser.stage import Ring, World, enrol, furnished_world
+from tests.browser.stage import Ring, World, enrol, furnished_world, read_through
 
 HEADLINE = "Pay 4,200.00 EUR to Nordwind GmbH"
 ARRIVES_WITHIN_MS = 2_000
@@ -91,8 +91,7 @@ def reads_and_approves(page: Page, look: Look) -> None:
     page.keyboard.press("a")
     page.keyboard.press("y")
     shoot(page, "story-card", look)
-    page.locator(".end-mark").scroll_into_view_if_needed()
-    approve.wait_for()
+    read_through(page)
     assert overflow_px(page) == 0
     page.screenshot(path=SHOTS / f"story-read-{look.name}.png")
     approve.click()
@@ -175,7 +174,7 @@ def test_a_finger_that_is_not_hers_decides_nothing(browser: Browser, place: Worl
     page.evaluate(
         "() => { navigator.credentials.get = async () => { throw new DOMException('no', 'NotAllowedError') } }"
     )
-    page.locator(".end-mark").scroll_into_view_if_needed()
+    read_through(page)
     page.get_by_role("button", name="Approve with passkey").click()
     expect(page.get_by_text("Nothing was decided. Try again when you are ready.")).to_be_visible()
     shoot(page, "story-cancelled", DESK)
@@ -187,6 +186,7 @@ def test_keys_walk_the_list_and_never_decide(browser: Browser, place: World, ada
     courier = place.courier()
     asks = [courier.ask_person(place.order(f"Invoice {n}", f"{n}.00"), "") for n in (31, 32)]
     page.locator("a.item", has_text="Pay 32.00 EUR").wait_for()
+    page.wait_for_load_state("networkidle")
     page.keyboard.press("j")
     first = page.evaluate("document.activeElement.href")
     page.keyboard.press("j")
