@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.http import HttpResponse
 from django.urls import path
 
-from aims.authorization import views
 from aims.authorization.endpoints.bc_authorize import bc_authorize
 from aims.authorization.endpoints.introspect import introspect
 from aims.authorization.endpoints.jwks import jwks
@@ -30,7 +29,4 @@ urlpatterns = [
     path("oauth/bc-authorize", backchannel),
     path("oauth/introspect", introspect),
     path("oauth/revoke", revoke),
-    path("grants/", views.grant_list, name="grants"),
-    path("grants/<slug:ref>/revoke/", views.revoke_grant, name="grant-revoke"),
-    path("me/agents/", views.my_agents, name="my-agents"),
 ]

@@ -11,9 +11,17 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from aims.kit import clock
+from aims.policy import engine
 
 COMPONENTS = Path(settings.BASE_DIR) / "templates" / "components"
 EXAMPLES = Path(settings.BASE_DIR) / "templates" / "patterns"
+_RULES = """
+@id("within-a-grant") @says("An active agent may read inside a grant.")
+permit (principal, action, resource) when { context.has_grant };
+@id("ask-two") @ask("owner, group:finance") @exclude("subject") @lifetime("3600") @use_within("300")
+permit (principal, action, resource);
+@id("never") @says("Nothing at night.") forbid (principal, action, resource);
+"""
 
 
 class ExampleForm(forms.Form):
@@ -57,6 +65,14 @@ def example_context() -> dict[str, Any]:
             {"label": "Inbox", "href": "#nav-item", "icon": "inbox", "count": 3, "is_current": True},
             {"label": "Agents", "href": "#nav-item", "icon": "plug", "count": 0, "is_current": False},
         ],
+        "points": ["2 tokens end now", "1 waiting request is withdrawn"],
+        "diff": [
+            ("place", "@@ -6,3 +6,3 @@"),
+            ("", "permit (principal, action, resource)"),
+            ("no", '-when { context.amount.lessThan(decimal("1000.0")) };'),
+            ("yes", '+when { context.amount.lessThan(decimal("500.0")) };'),
+        ],
+        "rules": list(engine.compile(_RULES).rules.values()),
         "hostile": "Invoice matches\u202e gnp.exe\u200b the purchase order.",
         "digest": "sha-256:41ab9Xk0r7cYw3mZ1n8eQvT5uLh2fJdGsPoKiRbNxAw",
     }

@@ -62,6 +62,11 @@ class Agent(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_retired(self) -> bool:
+        """Whether it has ended, which is for ever."""
+        return self.state == AgentState.RETIRED
+
 
 class Reversibility(models.TextChoices):
     """How hard an action is to undo. From the registry, never from the request. In rising order of hardness."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from aims.identifier.models import Agent, Resource, ResourceAction, TrustDomain
 from aims.people.models import User
@@ -39,3 +39,18 @@ def actions_for_detail(resource: Resource, *, detail_type: str) -> list[Resource
 def trust_domains() -> QuerySet[TrustDomain]:
     """Return the trust domains that new agents may live in."""
     return TrustDomain.objects.filter(retired_at=None).order_by("name")
+
+
+def agents_like(agents: QuerySet[Agent], *, text: str, state: str) -> QuerySet[Agent]:
+    """Return those of the agents whose name, identifier or purpose has this text, in this state; empty: any."""
+    if text:
+        agents = agents.filter(Q(name__icontains=text) | Q(identifier__icontains=text) | Q(purpose__icontains=text))
+    return agents.filter(state=state) if state else agents
+
+
+def resources_like(resources: QuerySet[Resource], *, text: str, state: str) -> QuerySet[Resource]:
+    """Return those of the resources with this text, ``active`` (in use) or ``retired``; empty: any."""
+    if text:
+        found = Q(name__icontains=text) | Q(identifier__icontains=text) | Q(description__icontains=text)
+        resources = resources.filter(found)
+    return resources.filter(retired_at__isnull=state == "active") if state else resources

@@ -24,6 +24,11 @@ def active(*, may_recall: bool = False) -> CompiledPolicy | None:
     return None if row is None else _known.keep(_ACTIVE, _compiled(*row))
 
 
+def active_version() -> PolicyVersion | None:
+    """Return the row of the version in force, for pages."""
+    return PolicyVersion.objects.filter(is_active=True).first()
+
+
 def decide(facts: PolicyFacts, policy: CompiledPolicy | None) -> Decision:
     """Return what ``engine.evaluate`` says, remembered: it is pure, so the same facts have the same answer."""
     return engine.evaluate(facts, policy=None) if policy is None else _decided(facts, policy.version, policy.hash)

@@ -4,9 +4,10 @@ import 'aims/elements/list-keys.js';
 import 'aims/elements/live-bell.js';
 import 'aims/elements/relative-time.js';
 import 'aims/elements/toast-note.js';
-import { supportInvokers } from 'aims/lib/invokers.js';
+import { askInDialogs, supportInvokers } from 'aims/lib/invokers.js';
 
 supportInvokers(document);
+askInDialogs(document);
 
 // Static files only; pages and approvals are never cached. Where there is no secure context there is no worker.
 if ('serviceWorker' in navigator && window.isSecureContext) {

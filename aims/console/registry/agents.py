@@ -1,127 +1,229 @@
-"""Pages that change agents. Each parses, calls one verb, and goes back to the agent."""
+"""Pages about agents: the list, one agent as its stack, and what changes it. Each parses and calls one verb."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
 
+from aims.authorization.models import DelegationGrant
 from aims.authorization.services import agents as stopping
-from aims.credentials.services import register_keys, set_jwks_uri
-from aims.identifier.models import Agent
-from aims.identifier.queries import agents_visible_to
-from aims.identifier.services import RegisterAgent, register_agent
-from aims.identifier.uri import folded
+from aims.console import registering
+from aims.console.registry import questions
+from aims.console.registry.asking import Question, ask
+from aims.console.registry.forms import ChangedAgentForm, NewAgentForm, OwnerForm, of_agent, put
+from aims.console.registry.listing import SearchForm, listed
+from aims.console.registry.stack import stack_of
+from aims.identifier.models import Agent, AgentState
+from aims.identifier.queries import agents_like, agents_visible_to
+from aims.identifier.services import RegisterAgent, UpdateAgent, transfer_owner
 from aims.kit import clock
 from aims.kit.errors import AimsError
 from aims.people.access import person_of, requires_role, signed_in
 from aims.people.models import User
-from audit.canonical import CanonicalError, decode
 
 Verb = Callable[..., None]
+form_page = require_http_methods(["GET", "HEAD", "POST"])
 
 
-class AgentForm(forms.Form):
-    """A new agent. What a person types is folded before it is checked; credentials never are."""
-
-    identifier = forms.CharField(
-        label=_("Identifier"), max_length=2048, help_text=_("Such as spiffe://acme.example/agent/courier. For ever.")
-    )
-    name = forms.CharField(label=_("Name"), max_length=80)
-    purpose = forms.CharField(label=_("Purpose"), max_length=400, help_text=_("One sentence: what is it for?"))
-    contact = forms.CharField(label=_("Contact"), max_length=254, help_text=_("Whom to call when it misbehaves."))
-    owner = forms.ModelChoiceField(
-        label=_("Owner"), queryset=User.objects.filter(is_active=True).order_by("name"), to_field_name="ref"
-    )
-    jwks = forms.CharField(
-        label=_("Public keys (JWKS)"), required=False, max_length=65536, widget=forms.Textarea(attrs={"rows": 6})
-    )
-    jwks_uri = forms.CharField(label=_("or where it publishes them"), required=False, max_length=2048)
-
-    def clean_identifier(self) -> str:
-        return folded(str(self.cleaned_data["identifier"]))
-
-    def clean_jwks(self) -> object:
-        text = str(self.cleaned_data["jwks"]).strip()
-        try:
-            return decode(text.encode()) if text else None
-        except CanonicalError as error:
-            raise forms.ValidationError(_("This is not strict JSON.")) from error
-
-    def clean(self) -> None:
-        if self.cleaned_data.get("jwks") and self.cleaned_data.get("jwks_uri"):
-            raise forms.ValidationError(_("Give the keys or their address, not both."))
+@require_safe
+@signed_in
+def agent_list(request: HttpRequest) -> HttpResponse:
+    """Show the agents that this person may see, by name."""
+    person, form = person_of(request), SearchForm(request.GET, states=AgentState.choices)
+    rows = agents_visible_to(person)
+    rows = agents_like(rows, **form.wanted()) if form.is_valid() else rows.none()
+    page = listed(request, rows, by=("name", "pk"))
+    return render(request, "agents/list.html", {"page": page, "form": form, "is_admin": person.has_role("admin")})
 
 
+@require_safe
+@signed_in
+def agent_page(request: HttpRequest, ref: str) -> HttpResponse:
+    """Show one agent as its stack; who may not see it can't tell it from one that is not there."""
+    person, now = person_of(request), clock.now()
+    agent: Agent = get_object_or_404(agents_visible_to(person), ref=ref)
+    may_act = _may_act(person, agent) and agent.state != AgentState.RETIRED
+    asked = questions.of_agent(agent, may_retire=person.has_role("admin"), now=now) if may_act else {}
+    shown = {
+        "agent": agent,
+        "layers": stack_of(agent, now=now, may_mend=may_act),
+        "may_act": may_act,
+        "questions": asked,
+        "groups": list(agent.related_groups.order_by("name")),
+        "grants": DelegationGrant.objects.filter(agent=agent, revoked_at=None, until_at__gt=now).count(),
+    }
+    return render(request, "agents/detail.html", shown)
+
+
+@form_page
 @requires_role("admin")
 def new(request: HttpRequest) -> HttpResponse:
-    """Register an agent with its keys, all of it or nothing."""
-    form = AgentForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    """Register an agent with its keys and its client row, all of it or nothing."""
+    form = NewAgentForm(request.POST or None)
+    if form.is_valid():
         try:
-            agent = _register(form, by=person_of(request).ref, now=clock.now())
+            agent = _register(form, by=person_of(request).ref)
         except AimsError as error:
-            form.add_error(None, error.public)
+            put(form, error)
         else:
+            messages.success(
+                request, _("%(name)s is registered. It may do nothing yet: give it a grant.") % vars(agent)
+            )
             return redirect("agent", ref=agent.ref)
     return render(request, "agents/new.html", {"form": form}, status=422 if form.errors else 200)
 
 
-@require_POST
+@form_page
+@signed_in
+def edit(request: HttpRequest, ref: str) -> HttpResponse:
+    """Change an agent. Its identifier is shown and stays; its owner has a page of their own."""
+    agent = _mine(request, ref)
+    form = ChangedAgentForm(request.POST or None, initial=of_agent(agent))
+    if form.is_valid():
+        try:
+            changed = _change(agent, form, by=person_of(request).ref)
+        except AimsError as error:
+            put(form, error)
+        else:
+            messages.success(request, saved(changed))
+            return redirect("agent", ref=agent.ref)
+    return render(request, "agents/edit.html", {"form": form, "agent": agent}, status=422 if form.errors else 200)
+
+
+@form_page
+@signed_in
+def owner(request: HttpRequest, ref: str) -> HttpResponse:
+    """Give an agent to another owner; the answer to the first form asks once more, naming both."""
+    agent = _mine(request, ref)
+    given = request.POST or (request.GET if "owner" in request.GET else None)
+    form = OwnerForm(given, initial={"owner": agent.owner.ref})
+    shown: dict[str, object] = {"form": form, "agent": agent}
+    if form.is_valid() and form.cleaned_data["owner"] == agent.owner:
+        form.add_error("owner", _("%(name)s answers for it already.") % {"name": agent.owner.name})
+    if not form.is_valid():
+        return render(request, "agents/owner.html", shown, status=422 if form.errors else 200)
+    to: User = form.cleaned_data["owner"]
+    if request.method != "POST":
+        return render(request, "agents/owner.html", shown | {"to": to})
+    try:
+        transfer_owner(agent, to=to, by=person_of(request).ref, now=clock.now())
+    except AimsError as error:
+        put(form, error)
+        return render(request, "agents/owner.html", shown, status=422)
+    messages.success(request, _("%(owner)s answers for %(name)s now.") % {"owner": to.name, "name": agent.name})
+    visible = agents_visible_to(person_of(request)).filter(pk=agent.pk).exists()
+    return redirect("agent", ref=agent.ref) if visible else redirect("agents")
+
+
+@form_page
 @signed_in
 def suspend(request: HttpRequest, ref: str) -> HttpResponse:
     """Suspend an agent, with everything that it waits for."""
-    return _act(request, ref, stopping.suspend_agent)
+    agent = _mine(request, ref)
+    question = questions.suspend(agent, now=clock.now())
+    return _act(request, agent, question, stopping.suspend_agent, _("%(name)s is suspended."))
 
 
-@require_POST
+@form_page
 @signed_in
 def resume(request: HttpRequest, ref: str) -> HttpResponse:
     """Let a suspended agent act again."""
-    return _act(request, ref, stopping.resume_agent)
+    agent = _mine(request, ref)
+    return _act(request, agent, questions.resume(agent), stopping.resume_agent, _("%(name)s may act again."))
 
 
-@require_POST
+@form_page
 @signed_in
 def stop(request: HttpRequest, ref: str) -> HttpResponse:
     """Suspend an agent and take back all that it was given."""
-    return _act(request, ref, stopping.stop_everything)
+    agent = _mine(request, ref)
+    said = _("%(name)s is stopped: it is suspended, and everything it was given is taken back.")
+    return _act(request, agent, questions.stop(agent, now=clock.now()), stopping.stop_everything, said)
 
 
-@require_POST
+@form_page
 @requires_role("admin")
 def retire(request: HttpRequest, ref: str) -> HttpResponse:
     """Retire an agent for ever."""
-    return _act(request, ref, stopping.retire_agent)
+    agent = _mine(request, ref)
+    question = questions.retire(agent, now=clock.now())
+    return _act(request, agent, question, stopping.retire_agent, _("%(name)s is retired for ever."))
 
 
-def _act(request: HttpRequest, ref: str, verb: Verb) -> HttpResponse:
+def saved(changed: tuple[str, ...]) -> str:
+    """Return what to say after a form was saved. changed: names as the verbs return them."""
+    words = {
+        "related_groups": _("groups"),
+        "keys": _("keys"),
+        "jwks_uri": _("address of the keys"),
+        "delivery": _("delivery"),
+        "name": _("name"),
+        "purpose": _("purpose"),
+        "contact": _("contact"),
+        "kind": _("kind"),
+        "description": _("description"),
+        "actions": _("actions"),
+    }
+    if not changed:
+        return _("Nothing was different, so nothing was written.")
+    return _("Saved: %(what)s.") % {"what": ", ".join(words.get(name, name) for name in changed)}
+
+
+def _act(request: HttpRequest, agent: Agent, question: Question, verb: Verb, said: str) -> HttpResponse:
+    def act(reason: str) -> str:
+        verb(agent, reason=reason, by=person_of(request).ref, now=clock.now())
+        return said % {"name": agent.name}
+
+    return ask(request, question, act=act)
+
+
+def _mine(request: HttpRequest, ref: str) -> Agent:
+    """Return an agent that this person may change. Raises Http404, PermissionDenied."""
     person = person_of(request)
     agent: Agent = get_object_or_404(agents_visible_to(person), ref=ref)
-    if agent.owner_id != person.pk and not person.has_role("admin"):
+    if not _may_act(person, agent):
         raise PermissionDenied
-    try:
-        verb(agent, reason=request.POST.get("reason", ""), by=person.ref, now=clock.now())
-    except AimsError as error:
-        messages.error(request, error.public)
-    return redirect("agent", ref=agent.ref)
-
-
-def _register(form: AgentForm, *, by: str, now: datetime) -> Agent:
-    data = form.cleaned_data
-    command = RegisterAgent(**{name: data[name] for name in ("identifier", "name", "purpose", "contact", "owner")})
-    with transaction.atomic():
-        agent = register_agent(command, by=by, now=now)
-        if data["jwks"] is not None:
-            register_keys(agent.ref, data["jwks"], by=by, now=now)
-        if data["jwks_uri"]:
-            set_jwks_uri(agent.ref, data["jwks_uri"], by=by, now=now)
     return agent
+
+
+def _may_act(person: User, agent: Agent) -> bool:
+    return agent.owner_id == person.pk or person.has_role("admin")
+
+
+def _register(form: NewAgentForm, *, by: str) -> Agent:
+    data = form.cleaned_data
+    command = RegisterAgent(
+        identifier=data["identifier"],
+        name=data["name"],
+        purpose=data["purpose"],
+        contact=data["contact"],
+        owner=data["owner"],
+        related_groups=tuple(data["groups"]),
+    )
+    return registering.register(command, keys=form.keys(), client=form.client(), by=by, now=clock.now())
+
+
+def _change(agent: Agent, form: ChangedAgentForm, *, by: str) -> tuple[str, ...]:
+    data = form.cleaned_data
+    command = UpdateAgent(
+        name=data["name"],
+        purpose=data["purpose"],
+        contact=data["contact"],
+        related_groups=tuple(data["groups"]),
+    )
+    return registering.change(
+        agent,
+        command,
+        owner=agent.owner,
+        keys=form.keys(),
+        client=form.client(),
+        by=by,
+        now=clock.now(),
+        seen_version=data["seen"],
+    )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
 
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from aims.authorization.models import AccessToken, ApprovalRequest, DelegationGrant
+from aims.authorization.services.clients import settings_of
 from aims.console.templatetags import words
 from aims.credentials import queries as keys
 from aims.identifier.models import Agent
@@ -28,15 +32,15 @@ class Layer:
     is_dimmed: bool = False
 
 
-def stack_of(agent: Agent, *, now: object) -> list[Layer]:
-    """Return the layers, top to bottom."""
+def stack_of(agent: Agent, *, now: datetime, may_mend: bool) -> list[Layer]:
+    """Return the layers, top to bottom. may_mend: whether the reader may change the agent."""
     has_keys = bool(keys.keys_of(agent.ref)) or keys.jwks_uri_of(agent.ref) is not None
     is_sound = agent.state == "active" and has_keys
     return [
         _observability(agent, is_dimmed=not is_sound),
         _authorization(agent, now=now, is_dimmed=not is_sound),
-        _authentication(has_keys, is_dimmed=not is_sound),
-        _credentials(agent, has_keys),
+        _authentication(agent, has_keys, is_dimmed=not is_sound),
+        _credentials(agent, has_keys, may_mend=may_mend),
         _identifier(agent),
     ]
 
@@ -51,36 +55,39 @@ def _observability(agent: Agent, *, is_dimmed: bool) -> Layer:
         sub=ngettext("asked a person once", "asked a person %(n)s times", asked) % {"n": asked},
         tag=_("Recorded"),
         tone="plain",
-        href=f"/audit/?agent={agent.identifier}",
+        href=f"/audit/?agent={quote(agent.identifier)}",
         action=_("See the log"),
         is_dimmed=is_dimmed,
     )
 
 
-def _authorization(agent: Agent, *, now: object, is_dimmed: bool) -> Layer:
+def _authorization(agent: Agent, *, now: datetime, is_dimmed: bool) -> Layer:
     count = DelegationGrant.objects.filter(agent=agent, revoked_at=None, until_at__gt=now).count()
     return Layer(
         name=_("Authorization"),
         text=ngettext("%(n)s grant in force", "%(n)s grants in force", count) % {"n": count},
         tag=_("Bounded") if count else _("Nothing granted"),
         tone="yes" if count else "plain",
-        href="/grants/",
+        href=f"{reverse('grants')}?q={quote(agent.identifier)}",
         action=_("See the grants"),
         is_dimmed=is_dimmed,
     )
 
 
-def _authentication(has_keys: bool, *, is_dimmed: bool) -> Layer:
+def _authentication(agent: Agent, has_keys: bool, *, is_dimmed: bool) -> Layer:
+    client = settings_of(agent)
+    pinged = _("is pinged at %(uri)s") % {"uri": client.notification_endpoint}
     return Layer(
         name=_("Authentication"),
         text=_("private_key_jwt, each assertion once"),
+        sub=pinged if client.delivery_mode == "ping" else _("asks for decisions itself (poll)"),
         tag=_("Key-bound") if has_keys else _("Can't sign in"),
         tone="yes" if has_keys else "waiting",
         is_dimmed=is_dimmed,
     )
 
 
-def _credentials(agent: Agent, has_keys: bool) -> Layer:
+def _credentials(agent: Agent, has_keys: bool, *, may_mend: bool) -> Layer:
     held, uri = keys.keys_of(agent.ref), keys.jwks_uri_of(agent.ref)
     algorithms = ", ".join(sorted({key.algorithm for key in held}))
     text = ngettext("%(n)s public key", "%(n)s public keys", len(held)) % {"n": len(held)}
@@ -90,6 +97,8 @@ def _credentials(agent: Agent, has_keys: bool) -> Layer:
         sub=_("published at %(uri)s") % {"uri": uri} if uri else "",
         tag=_("No static secret") if has_keys else _("No key registered"),
         tone="yes" if has_keys else "no",
+        href="" if has_keys or not may_mend else f"{reverse('agent-edit', args=[agent.ref])}#keys",
+        action=_("Register a key"),
     )
 
 
@@ -100,6 +109,6 @@ def _identifier(agent: Agent) -> Layer:
         text=agent.identifier,
         kind="mono",
         sub=_("since %(date)s, never reused") % {"date": since},
-        tag=agent.get_state_display(),
-        tone={"active": "yes", "suspended": "waiting"}.get(agent.state, "no"),
+        tag=_("Unique") if agent.state == "active" else words.state_word(agent.state),
+        tone=words.state_tone(agent.state),
     )

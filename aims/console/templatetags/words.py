@@ -25,7 +25,7 @@ SHORT_LETTERS = 28
 # state -> (word, tone). One table for all nouns that have a state: the words don't collide.
 _STATES: dict[str, tuple[str, str]] = {
     "active": (gettext_noop("Active"), "yes"),
-    "suspended": (gettext_noop("Suspended"), "no"),
+    "suspended": (gettext_noop("Suspended"), "waiting"),
     "retired": (gettext_noop("Retired"), "plain"),
     "pending": (gettext_noop("Waiting"), "waiting"),
     "partly_approved": (gettext_noop("Partly approved"), "waiting"),
@@ -36,6 +36,8 @@ _STATES: dict[str, tuple[str, str]] = {
     "cancelled": (gettext_noop("Withdrawn"), "plain"),
     "superseded": (gettext_noop("Superseded"), "plain"),
     "revoked": (gettext_noop("Revoked"), "no"),
+    "in_force": (gettext_noop("In force"), "yes"),
+    "in_use": (gettext_noop("In use"), "yes"),
     "ended": (gettext_noop("Ended"), "plain"),
     "published": (gettext_noop("Published"), "info"),
     "unknown": (gettext_noop("Unknown"), "plain"),

@@ -9,3 +9,13 @@ export function supportInvokers(document) {
     if (dialog) COMMANDS[button.getAttribute('command')]?.(dialog);
   });
 }
+
+/* A form with data-dialog leads to a page that asks; where there is a script, the dialog of that name asks instead. */
+export function askInDialogs(document) {
+  document.addEventListener('submit', (event) => {
+    const dialog = document.getElementById(event.target.dataset.dialog ?? '');
+    if (!dialog?.showModal) return;
+    event.preventDefault();
+    dialog.showModal();
+  });
+}
