@@ -128,7 +128,7 @@ class AgentForm(KeysForm):
         required=False,
         widget=forms.RadioSelect,
     )
-    endpoint = UriField(label=_("Address to ping"), help_text=_("For ping only."))
+    endpoint = UriField(label=_("Address to ping"))
     signing_alg = forms.ChoiceField(
         label=_("Its requests must be signed with"),
         help_text=_("Beside its client assertion. None is usual."),

@@ -66,7 +66,11 @@ def _behind(rows: QuerySet[Row], after: str, *, by: tuple[str, ...], key: str) -
     """Return the rows that come after the one with this key; all of them where there is no such row."""
     names = [name.removeprefix("-") for name in by]
     try:
-        last = rows.model._default_manager.filter(**{key: after}).values(*names).first() if after else None
+        last = (
+            rows.model._default_manager.filter(**{key: after}).values(*names).first()
+            if after.isprintable() and after
+            else None
+        )
     except ValueError:
         last = None
     if last is None:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
+from aims.console import labels
 from aims.console.registry.listing import listed
 from aims.kit import clock
 from aims.people.access import person_of, requires_role
@@ -64,8 +65,11 @@ class PolicyForm(forms.Form):
 def policy_page(request: HttpRequest, number: int | None = None) -> HttpResponse:
     """Show one version of the policy, by default the active one: its rules in words, its text, what changed."""
     shown = _version(number)
+    page = listed(request, PolicyVersion.objects.all(), by=("-number",), key="number")
+    names = labels.of({version.loaded_by for version in page.rows})
     context: dict[str, object] = {
-        "page": listed(request, PolicyVersion.objects.all(), by=("-number",), key="number"),
+        "page": page,
+        "versions": [(version, names.get(version.loaded_by, version.loaded_by)) for version in page.rows],
         "shown": shown,
         "is_admin": person_of(request).has_role("admin"),
     }

@@ -38,7 +38,7 @@ def stack_of(agent: Agent, *, now: datetime, may_mend: bool) -> list[Layer]:
     is_sound = agent.state == "active" and has_keys
     return [
         _observability(agent, is_dimmed=not is_sound),
-        _authorization(agent, now=now, is_dimmed=not is_sound),
+        _authorization(agent, now=now, may_mend=may_mend, is_dimmed=not is_sound),
         _authentication(agent, has_keys, is_dimmed=not is_sound),
         _credentials(agent, has_keys, may_mend=may_mend),
         _identifier(agent),
@@ -52,7 +52,7 @@ def _observability(agent: Agent, *, is_dimmed: bool) -> Layer:
     return Layer(
         name=_("Observability"),
         text=_("last token %(at)s") % {"at": words.stamp(seen)} if seen else _("no token issued yet"),
-        sub=ngettext("asked a person once", "asked a person %(n)s times", asked) % {"n": asked},
+        sub=_times(asked),
         tag=_("Recorded"),
         tone="plain",
         href=f"/audit/?agent={quote(agent.identifier)}",
@@ -61,15 +61,24 @@ def _observability(agent: Agent, *, is_dimmed: bool) -> Layer:
     )
 
 
-def _authorization(agent: Agent, *, now: datetime, is_dimmed: bool) -> Layer:
+def _times(asked: int) -> str:
+    if not asked:
+        return _("never asked a person")
+    return ngettext("asked a person once", "asked a person %(n)s times", asked) % {"n": asked}
+
+
+def _authorization(agent: Agent, *, now: datetime, may_mend: bool, is_dimmed: bool) -> Layer:
     count = DelegationGrant.objects.filter(agent=agent, revoked_at=None, until_at__gt=now).count()
+    may_give = may_mend and not count
     return Layer(
         name=_("Authorization"),
         text=ngettext("%(n)s grant in force", "%(n)s grants in force", count) % {"n": count},
         tag=_("Bounded") if count else _("Nothing granted"),
         tone="yes" if count else "plain",
-        href=f"{reverse('grants')}?q={quote(agent.identifier)}",
-        action=_("See the grants"),
+        href=f"{reverse('grant-new')}?agent={agent.ref}"
+        if may_give
+        else f"{reverse('grants')}?q={quote(agent.identifier)}",
+        action=_("Give it one") if may_give else _("See the grants"),
         is_dimmed=is_dimmed,
     )
 

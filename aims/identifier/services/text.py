@@ -15,6 +15,8 @@ def checked(text: str, *, field: str, max_length: int, may_be_empty: bool = Fals
     trimmed = text.strip()
     if not trimmed and not may_be_empty:
         raise FieldRefused(f"The {field} is missing.", field=field)
+    if "\x00" in trimmed:
+        raise FieldRefused(f"The {field} holds a character that can't be kept.", field=field)
     if len(trimmed) > max_length:
         raise FieldRefused(f"The {field} is longer than {max_length} characters.", field=field)
     return trimmed
