@@ -173,6 +173,8 @@ def _live(token: str, *, audience: str, now: datetime) -> AccessToken | None:
     rows = AccessToken.objects.select_related("agent", "request").filter(
         token_checksum=digest(token), audience=audience, expires__gt=now, revoked_at=None
     )
+    # Locked, so that no use is recorded after the entry that ended the token.
+    rows = rows.select_for_update(of=("self",), no_key=True)
     found: AccessToken | None = rows.filter(agent__state=AgentState.ACTIVE).first()
     return found
 

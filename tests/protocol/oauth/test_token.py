@@ -159,30 +159,6 @@ def test_the_shape_of_the_request_is_held(on: Stage) -> None:
         assert error(on.courier.post("/oauth/token", [(name, "x"), (name, "x")])) == "invalid_request"
 
 
-@pytest.mark.spec("authorization.md", "8.2 trap 2", "a field named user, client or scopes sets nothing")
-def test_fields_that_oauthlib_would_set_on_its_request_are_ignored(on: Stage) -> None:
-    response = on.courier.token(scope="accounts.read", user="1", client="1", scopes="payments.create", expires_in="9")
-    assert response.status_code == 200
-    assert response.json()["scope"] == "accounts.read"
-
-
-@pytest.mark.spec("authorization.md", "8.2 traps 3 to 7", "the toolkit's own doors are closed")
-@pytest.mark.parametrize(
-    "path", ["authorize", "par", "register", "device-authorization", "device", "userinfo", "logout"]
-)
-def test_a_door_of_the_toolkit_is_not_there(on: Stage, path: str) -> None:
-    assert on.courier.http.get(f"/oauth/{path}").status_code == 404
-    assert f'/oauth/{path}"' not in json.dumps(on.courier.http.get("/.well-known/openid-configuration").json())
-
-
-@pytest.mark.spec("authorization.md", "8.2 trap 11", "what breaks is JSON")
-def test_a_broken_server_answers_json(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    from aims.authorization.endpoints import token
-
-    monkeypatch.setitem(token.GRANTS, "client_credentials", lambda call: 1 / 0)
-    assert error(on.courier.token(scope="accounts.read"), 500) == "server_error"
-
-
 def introspected(machine: Machine, token: str) -> Any:
     return machine.post("/oauth/introspect", machine.signed({"token": token}))
 
