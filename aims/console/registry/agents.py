@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from aims.authorization.models import DelegationGrant
 from aims.authorization.services import agents as stopping
 from aims.console import registering
+from aims.console.management import may_manage
 from aims.console.registry import questions
 from aims.console.registry.asking import Question, ask
 from aims.console.registry.forms import ChangedAgentForm, NewAgentForm, OwnerForm, of_agent, put
@@ -106,6 +107,9 @@ def owner(request: HttpRequest, ref: str) -> HttpResponse:
     shown: dict[str, object] = {"form": form, "agent": agent}
     if form.is_valid() and form.cleaned_data["owner"] == agent.owner:
         form.add_error("owner", _("%(name)s answers for it already.") % {"name": agent.owner.name})
+    if form.is_valid() and not person_of(request).has_role("admin") and may_manage(agent, now=clock.now()):
+        # Whoever answers for it can use its rights, and only admins give rights to manage.
+        form.add_error(None, _("It manages this console, so only an admin may give it to somebody else."))
     if not form.is_valid():
         return render(request, "agents/owner.html", shown, status=422 if form.errors else 200)
     to: User = form.cleaned_data["owner"]

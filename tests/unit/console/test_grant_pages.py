@@ -96,6 +96,15 @@ def test_only_an_admin_lets_an_agent_manage(ada: User, adm: User, courier: Actin
     assert browser_of(adm).post(place(courier, api), terms(actions=["manage.people"])).status_code == 302
 
 
+def test_an_agent_that_manages_is_given_away_by_admins_only(ada: User, adm: User, cy: User, courier: Acting) -> None:
+    api = ensure_management_api(by=BY, now=clock.now())
+    browser_of(adm).post(place(courier, api), terms(actions=["manage.people"]))
+    path = reverse("agent-owner", args=[courier.agent.ref])
+    refused = browser_of(ada).post(path, {"owner": cy.ref})
+    assert refused.status_code == 422 and "only an admin may" in refused.text
+    assert browser_of(adm).post(path, {"owner": cy.ref}).status_code == 302
+
+
 def test_retired_resources_can_not_be_chosen(ada: User, courier: Acting, pay: Resource) -> None:
     Resource.objects.update(retired_at=clock.now())
     assert browser_of(ada).get(place(courier, pay)).status_code == 422
