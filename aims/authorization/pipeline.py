@@ -54,6 +54,7 @@ class Call:
     form: Form = field(default_factory=dict)
     _client: Client | None = None
     resource: str | None = None  # for the record of a refusal
+    is_second_try: bool = False
     is_settling: bool = False  # the handler runs, and spends the proof and records its refusals itself
 
     @property
@@ -182,10 +183,20 @@ def _run(call: Call, checks: tuple[Callable[[Call], None], ...], handler: Handle
             # What is remembered may grant, never refuse: once more, with what the database says now.
             return _run(replace(call, may_recall=False, _client=None), checks, handler)
         return _refused(call, error)
-    except Exception:
+    except Exception as error:
+        if _was_deadlocked(error) and not call.is_second_try:
+            return _run(replace(call, is_second_try=True, is_settling=False, _client=None), checks, handler)
         # Trap of the toolkit: a programming error must not become an HTML page for a machine.
         log.exception("%s failed", call.endpoint.name)
         return error_response(ServerError())
+
+
+def _was_deadlocked(error: Exception) -> bool:
+    """Return whether PostgreSQL undid this one of two requests that waited for each other; it may run again.
+
+    One proof sent to two endpoints at once does that: here the agent's row comes before the proof, there after it.
+    """
+    return getattr(error.__cause__, "sqlstate", None) == "40P01"
 
 
 def _refused(call: Call, error: AimsError) -> HttpResponse:

@@ -35,6 +35,8 @@ def load_policy(text: str, *, by: str, now: datetime, name: str = "default") -> 
     """
     compiled = check(text)
     with transaction.atomic():
+        # One at a time: the oldest version is the latch, since it is never removed.
+        PolicyVersion.objects.select_for_update(no_key=True).order_by("pk").first()
         version = PolicyVersion.objects.select_for_update().filter(hash=compiled.hash).first()
         if version is None:
             version = _insert(compiled, name=name, by=by, now=now)

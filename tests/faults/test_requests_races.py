@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from django.db import connection
 
 from aims.authorization.models import AccessToken
 from aims.authorization.services.requests import cancel, expire_due
 from aims.kit import clock
 from aims.kit.errors import AimsError
+from tests.faults.racing import at_once
 from tests.protocol.ciba.conftest import Door, error_of
 from tests.protocol.ciba.conftest import door as door
 from tests.support.log import written_once as written_once
@@ -23,28 +20,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.urls("aims.authorization.urls"),
 ]
-
-
-def at_once(*verbs: Callable[[], Any]) -> list[Any]:
-    """Run the verbs in threads that start together; return what each answered or raised."""
-    barrier = threading.Barrier(len(verbs))
-    results: list[Any] = [None] * len(verbs)
-
-    def run(index: int, verb: Callable[[], Any]) -> None:
-        barrier.wait()
-        try:
-            results[index] = verb()
-        except AimsError as error:
-            results[index] = error
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(verbs)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def test_two_redemptions_give_one_token(door: Door) -> None:
