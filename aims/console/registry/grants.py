@@ -30,7 +30,7 @@ from aims.people.access import person_of, signed_in
 from aims.people.models import User
 
 STATES = [("in_force", gettext_lazy("In force")), ("ended", gettext_lazy("Ended or taken back"))]
-GRANTS_MAX = 200  # of one person, on the page that shows what agents may do for them
+MINE_MAX = 50  # agents, and grants, on the page that shows what agents may do for me
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +77,19 @@ def my_agents(request: HttpRequest) -> HttpResponse:
     """Show which agents may do what for this person, and those that they answer for."""
     person, now = person_of(request), clock.now()
     live = _live(now).filter(Q(from_person=person) | Q(from_person=None, agent__owner=person))
-    found = {
-        agent.pk: Mine(agent=agent, is_owner=True)
-        for agent in Agent.objects.filter(owner=person).exclude(state="retired").order_by("name")[:GRANTS_MAX]
-    }
-    for grant in live.order_by("agent__name", "until_at", "pk")[:GRANTS_MAX]:
+    grants = list(live.order_by("agent__name", "until_at", "pk")[: MINE_MAX + 1])
+    owned = list(Agent.objects.filter(owner=person).exclude(state="retired").order_by("name", "pk")[: MINE_MAX + 1])
+    found = {agent.pk: Mine(agent=agent, is_owner=True) for agent in owned[:MINE_MAX]}
+    for grant in grants[:MINE_MAX]:
         mine = found.setdefault(grant.agent_id, Mine(agent=grant.agent, is_owner=grant.agent.owner_id == person.pk))
         mine.grants.append(_shown(grant, person, now=now, back=reverse("my-agents")))
     questions = [row.question for mine in found.values() for row in mine.grants if row.question]
-    shown = {"agents": list(found.values()), "questions": questions, "may_give": agents_for(person).exists()}
+    shown = {
+        "agents": list(found.values()),
+        "questions": questions,
+        "may_give": agents_for(person).exists(),
+        "is_cut": max(len(grants), len(owned)) > MINE_MAX,
+    }
     return render(request, "grants/mine.html", shown)
 
 

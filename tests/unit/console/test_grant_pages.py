@@ -172,3 +172,13 @@ def test_what_the_organisation_gave_my_agent_is_not_mine_to_take_back(
     shown = browser_of(ada).get("/me/agents/").context["agents"][0].grants
     assert [row.question is None for row in shown if row.grant.from_person is None] == [True]
     assert browser_of(ada).post(reverse("grant-revoke", args=[newest().ref])).status_code == 403
+
+
+def test_a_page_that_can_not_show_all_says_so(ada: User, courier: Acting, pay: Resource) -> None:
+    assert "There are more." not in browser_of(ada).get("/me/agents/").text
+    row = newest()
+    for _ in range(50):
+        row.pk, row.ref = None, f"grt_{_}"
+        row.save(force_insert=True)
+    page = browser_of(ada).get("/me/agents/")
+    assert "There are more." in page.text and len(page.context["agents"][0].grants) == 50

@@ -242,5 +242,6 @@ def test_trust_domains_are_added_once_refused_and_retired(adm: User, ada: User) 
     assert fields_wrong(browser.post(path, {"name": "10.0.0.1"})) == {"name"}
     assert browser_of(ada).post(path, {"name": "mine.example"}).status_code == 403
     assert "Its agents stay." in browser.post(f"{path}partner.example/retire/", follow=True).text
+    assert browser.post(f"{path}%00/retire/").status_code == 404
     assert "was retired, for good" in browser.post(path, {"name": "partner.example"}, follow=True).text
     assert TrustDomain.objects.get().retired_at is not None
