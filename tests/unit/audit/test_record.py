@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from audit import write
 from audit.canonical import decode
@@ -23,6 +24,19 @@ class Happened(Event, type="tests.thing.happened", title="A thing happened", ton
 EVENT = Happened(thing="thg_1", parts=[])
 
 
+class Undone(Exception):
+    """What makes a change come to nothing."""
+
+
+def _change(*, by: str, then: Exception | None) -> None:
+    """Change a row and record it, in one transaction."""
+    with transaction.atomic():
+        FailureCount.objects.create(source="change", code="x", count=1, minute_at=datetime.now(UTC))
+        record(EVENT, by=by, facts=NOBODY)
+        if then:
+            raise then
+
+
 @pytest.mark.django_db(transaction=True)
 def test_outside_a_transaction_nothing_is_recorded() -> None:
     with pytest.raises(NotInTransaction):
@@ -32,10 +46,36 @@ def test_outside_a_transaction_nothing_is_recorded() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_an_entry_goes_with_its_change_when_the_change_is_undone() -> None:
-    with transaction.atomic():
-        record(EVENT, by="system", facts=NOBODY)
-        transaction.set_rollback(True)
+    with pytest.raises(Undone):
+        _change(by="system", then=Undone())
     assert not InboxRow.objects.exists()
+    assert not FailureCount.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_entry_that_can_not_be_written_takes_its_change_with_it() -> None:
+    with pytest.raises(NotAReference):
+        _change(by="Ada Lindqvist", then=None)
+    assert not FailureCount.objects.exists()
+
+
+@pytest.mark.django_db
+def test_an_entry_costs_one_statement_and_asks_nothing() -> None:
+    with CaptureQueriesContext(connection) as asked, transaction.atomic():
+        before = len(asked)
+        record(EVENT, by="system", facts=NOBODY)
+        during = asked.captured_queries[before:]
+    assert [query["sql"].partition("(")[0].strip() for query in during] == ["INSERT INTO audit_inboxrow"]
+
+
+@pytest.mark.django_db
+def test_the_cost_does_not_grow_with_the_log() -> None:
+    counts = []
+    for _ in range(3):
+        with CaptureQueriesContext(connection) as asked:
+            record(EVENT, by="system", facts=NOBODY)
+        counts.append(len(asked))
+    assert counts == [1, 1, 1]
 
 
 @pytest.mark.django_db(transaction=True)
