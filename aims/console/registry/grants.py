@@ -67,6 +67,7 @@ def grant_list(request: HttpRequest) -> HttpResponse:
         "grants": grants,
         "questions": [row.question for row in grants if row.question],
         "may_give": agents_for(person).exists(),
+        "sees_all": person.has_role("admin") or person.has_role("auditor"),
     }
     return render(request, "grants/list.html", shown)
 

@@ -120,8 +120,12 @@ def initials(name: object) -> str:
 
 @register.filter(name="visible")
 def visible(text: object) -> SafeString:
-    """Return untrusted text with control, bidi and invisible characters marked up as escapes, never raw."""
-    parts = ((_mark(part.text) if part.is_escaped else part.text,) for part in parts_of(str(text)))
+    """Return untrusted text with control, bidi and invisible characters marked up as escapes, never raw.
+
+    A sentence that a template made has its HTML escaped already, and is not escaped again.
+    """
+    plain = SafeString if isinstance(text, SafeString) else str
+    parts = ((_mark(part.text) if part.is_escaped else plain(part.text),) for part in parts_of(str(text)))
     return format_html_join("", "{}", parts)
 
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.template import Context, Template
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from aims.authorization.states import RequestState
@@ -105,3 +107,20 @@ def test_a_share_stays_between_nothing_and_all() -> None:
 
 def test_words_are_joined_as_in_a_sentence() -> None:
     assert [words.joined(list(text)) for text in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_a_sentence_of_a_template_is_escaped_once_and_what_hides_in_it_is_shown() -> None:
+    source = (
+        "{% load i18n %}{% blocktranslate asvar said with who=name %}for {{ who }}{% endblocktranslate %}"
+        "{{ said|visible }}|{{ name|visible }}"
+    )
+    shown = Template(source).render(Context({"name": "O'Neill <b>\u202e"}))
+    assert shown.count("O&#x27;Neill &lt;b&gt;") == 2
+    assert shown.count("⟨U+202E⟩") == 2 and "\u202e" not in shown
+
+
+@pytest.mark.parametrize("component", ["notice", "toast", "tag", "item", "dialog", "state"])
+def test_no_component_lets_a_hidden_character_through(component: str) -> None:
+    hostile = dict.fromkeys(("title", "text", "sub", "word"), "pay\u202e<i>")
+    shown = render_to_string(f"components/{component}.html", hostile | {"points": ["pay\u202e<i>"], "id": "x"})
+    assert "\u202e" not in shown and "<i>" not in shown
