@@ -181,7 +181,7 @@ def _question(grant: DelegationGrant, *, back: str) -> Question:
         back=back,
         button=_("Take back"),
         title=_("Take this back from %(agent)s?") % names,
-        text=_("From now on it may no longer do this at %(resource)s:") % names,
+        text=_("Tokens and requests that only this grant allowed end now. At %(resource)s it may no longer:") % names,
         points=tuple(grant.actions),
         confirm=_("Take back"),
     )
