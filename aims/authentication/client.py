@@ -142,7 +142,8 @@ def _parsed(assertion: str) -> Unverified:
 def _checked(claims: Mapping[str, Any], *, client_id: str | None, now: datetime) -> _Claims:
     """Return the claims if they say what RFC 7523 §3 wants. The same answer whether the client exists or not."""
     subject, jti, audience = claims.get("sub"), claims.get("jti"), claims.get("aud")
-    if not isinstance(subject, str) or not subject or claims.get("iss") != subject:
+    # Printable: PostgreSQL takes no NUL, and a name that it can't hold is nobody's.
+    if not isinstance(subject, str) or not subject or not subject.isprintable() or claims.get("iss") != subject:
         raise InvalidClient(_("iss and sub must both be the client_id."), reason="issuer")
     if client_id is not None and client_id != subject:
         raise InvalidClient(_("client_id differs from the assertion's sub."), reason="client_id")

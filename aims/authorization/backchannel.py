@@ -65,6 +65,8 @@ def read(parameters: Mapping[str, Any], *, is_ping: bool) -> Asked:
     for name in _TEXTS:
         if name in parameters and not isinstance(parameters[name], str):
             raise InvalidRequest(f"{name} must be a string.")
+        if "\0" in parameters.get(name, ""):  # from a signed request; a form has none
+            raise InvalidRequest(f"{name} holds a NUL.")
     hint = _one_hint(parameters)
     details = _details(parameters.get("authorization_details"))
     return Asked(

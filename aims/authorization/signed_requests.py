@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aims.kit.forms import Form, single
-from aims.kit.jose import JoseRefused, KeyLookup, decode
+from aims.kit.jose import ALGORITHMS, JoseRefused, KeyLookup, decode
 
-ALGORITHMS = frozenset({"ES256", "ES384", "PS256", "EdDSA"})
 LIFETIME_MAX_S = 3600
 SKEW_S = 30
 JTI_MAX = 255

@@ -70,7 +70,10 @@ def checked_details(details: Any) -> tuple[dict[str, Any], ...]:
             "invalid_authorization_details",
             f"1 to {DETAILS_MAX_COUNT} details are possible.",
         )
-    if len(encode(details)) > DETAILS_MAX_BYTES:
+    encoded = encode(details)
+    if b"\\u0000" in encoded:  # PostgreSQL can't hold one; letters that only spell it are refused with it
+        raise WantedRefused("invalid_authorization_details", "The details hold a NUL.")
+    if len(encoded) > DETAILS_MAX_BYTES:
         raise WantedRefused(
             "invalid_authorization_details",
             f"At most {DETAILS_MAX_BYTES} bytes of details.",

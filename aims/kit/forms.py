@@ -38,6 +38,8 @@ def read_form(request: HttpRequest, *, max_bytes: int = MACHINE_BODY_MAX_BYTES) 
         )
     except ValueError as error:
         raise _refused("The body is not form-encoded UTF-8, or has too many fields.", 400) from error
+    if any("\0" in name or "\0" in value for name, value in pairs):
+        raise _refused("No parameter may hold a NUL.", 400)  # a database breaks on it, or cuts the value there
     form: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
         form[name] = (*form.get(name, ()), value)
