@@ -10,11 +10,11 @@ from functools import cache, lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 from django.utils.translation import gettext as _
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from aims.authentication.errors import InvalidClient, ManyMethods, ProofReplayed
+from aims.authentication.errors import InvalidClient, ManyMethods
+from aims.authentication.replay import Proof
 from aims.credentials import queries as credentials
 from aims.credentials.jwks import PublicKey
 from aims.credentials.services.registered import refresh_source
@@ -39,16 +39,6 @@ JTI_MAX = 255
 NOBODY = "agt_unknown"  # holds no key; asked about where there is no client, so that the work is the same
 # draft-ietf-oauth-rfc7523bis: the explicit type is accepted, not demanded.
 TYPES = (None, "jwt", "client-authentication+jwt")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Proof:
-    """What must be remembered so that the assertion counts once."""
-
-    client_ref: str
-    jti_hash: str
-    expires_at: datetime
-    agent: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +72,14 @@ _known: Kept[str, _Known] = Kept()
 class _Claims:
     client_id: str
     jti: str
+    issued_at: datetime
     expires_at: datetime
 
 
 def authenticate(form: Form, *, headers: Mapping[str, str], now: datetime, may_recall: bool = False) -> Client:
     """Return the client that signed the assertion in this form. Raises InvalidClient, ManyMethods, FormRefused.
 
-    Nothing is written: ``spend`` the proof in the request's one write transaction, whether it grants or refuses.
+    Nothing is written: ``replay.spend`` the proof in the request's one write transaction, whether it grants or refuses.
     may_recall: an agent may come from this process's memory; see Client.is_recalled.
     """
     assertion = _assertion(form, headers)
@@ -99,22 +90,6 @@ def authenticate(form: Form, *, headers: Mapping[str, str], now: datetime, may_r
     if known and tried and _is_signed(token, tried):
         return _client(known.agent, claims, is_recalled=True)
     return _usable(_signer(token, claims.client_id, tried, now=now), claims)
-
-
-def spend(proof: Proof) -> None:
-    """Remember the proof inside the caller's transaction. Raises ProofReplayed if it was spent before.
-
-    The insert is the check: of two equal assertions at once, one waits for the other and then inserts nothing.
-    """
-    assert connection.in_atomic_block
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO authentication_spentproof (client_ref, jti_hash, expires_at) VALUES (%s, %s, %s)"
-            " ON CONFLICT DO NOTHING",
-            [proof.client_ref, proof.jti_hash, proof.expires_at],
-        )
-        if cursor.rowcount != 1:
-            raise ProofReplayed(agent=proof.agent)
 
 
 def _assertion(form: Form, headers: Mapping[str, str]) -> str:
@@ -152,10 +127,12 @@ def _checked(claims: Mapping[str, Any], *, client_id: str | None, now: datetime)
         raise InvalidClient(_("aud must be the issuer, and only it."), reason="audience")
     if not isinstance(jti, str) or not 1 <= len(jti) <= JTI_MAX or not jti.isprintable():
         raise InvalidClient(_("jti must be a string of 1 to 255 printable characters."), reason="jti")
-    return _Claims(client_id=subject, jti=jti, expires_at=_lifetime(claims, now))
+    issued_at, expires_at = _lifetime(claims, now)
+    return _Claims(client_id=subject, jti=jti, issued_at=issued_at, expires_at=expires_at)
 
 
-def _lifetime(claims: Mapping[str, Any], now: datetime) -> datetime:
+def _lifetime(claims: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:
+    """Return when the assertion was made, and until when it must be remembered."""
     issued, expires, not_before = (_numeric_date(claims, name) for name in ("iat", "exp", "nbf"))
     at = now.timestamp()
     if issued is None or issued > at + SKEW_S:
@@ -166,7 +143,7 @@ def _lifetime(claims: Mapping[str, Any], now: datetime) -> datetime:
         raise InvalidClient(_("exp must be at most 300 seconds ahead."), reason="expires_late")
     if not_before is not None and not_before > at + SKEW_S:
         raise InvalidClient(_("nbf is in the future."), reason="not_before")
-    return datetime.fromtimestamp(expires, UTC) + timedelta(seconds=SKEW_S)
+    return datetime.fromtimestamp(issued, UTC), datetime.fromtimestamp(expires, UTC) + timedelta(seconds=SKEW_S)
 
 
 def _numeric_date(claims: Mapping[str, Any], name: str) -> float | None:
@@ -249,6 +226,7 @@ def _client(holder: Agent | Resource, claims: _Claims, *, is_recalled: bool) -> 
     proof = Proof(
         client_ref=holder.ref,
         jti_hash=hashlib.sha256(claims.jti.encode()).hexdigest(),
+        issued_at=claims.issued_at,
         expires_at=claims.expires_at,
         agent=holder.identifier if is_agent else None,
     )

@@ -1,7 +1,7 @@
 """Replay memory: every proof counts once, for all processes, whichever endpoint it was sent to.
 
 The insert into one table is the check. Most callers wait for its commit to reach the disk; one whose proof grants
-nothing need not (``UNHURRIED``), so a crash of the database may forget the last half second of those. Then nothing
+nothing need not (``UNHURRIED``), so a crash of the database may forget the last second of those. Then nothing
 from before the crash counts any more: ``authentication_memory`` says since when everything is remembered. On PostgreSQL
 it is an unlogged table, which a crash and a failover empty and an orderly stop does not.
 """
@@ -34,6 +34,8 @@ COVERED = "EXISTS (SELECT 1 FROM authentication_memory WHERE began_at <= %s)"
 # The client's clock is not ahead of ours, so the proof was really made before now: needed by whoever is unhurried,
 # because only then a memory that begins anew is younger than all that it may have forgotten. Parameter: issued_at.
 MADE_BY_NOW = "%s <= now()"
+# The proof was used. Parameters: client_ref, jti_hash.
+SPENT = "EXISTS (SELECT 1 FROM authentication_spentproof WHERE client_ref = %s AND jti_hash = %s)"
 
 
 def spend(proof: Proof) -> None:

@@ -114,7 +114,6 @@ class ApprovalRequest(models.Model):
     decided_by = models.JSONField(default=list, help_text="refs of the people who decided")
     subject_signed = models.JSONField(null=True, help_text="acr, amr, auth_time if the subject signed; else null")
     redeemed_at = models.DateTimeField(null=True)
-    polls = models.PositiveIntegerField(default=0, help_text="pending polls, counted into the closing entry")
 
     class Meta:
         constraints = [
@@ -131,6 +130,11 @@ class ApprovalRequest(models.Model):
             models.Index(fields=["agent", "-opened_at"], name="authorization_by_agent"),
         ]
 
+    @property
+    def polls(self) -> int:
+        """How often the agent asked in vain, by the count of its door: it goes into the closing entry."""
+        return BackchannelRequest.objects.filter(request=self).values_list("polls", flat=True).first() or 0
+
 
 class BackchannelRequest(models.Model):
     """The CIBA door of an approval request (CIBA Core 1.0 §7).
@@ -143,6 +147,7 @@ class BackchannelRequest(models.Model):
     mode = models.CharField(max_length=8)
     interval_s = models.PositiveIntegerField(default=5)
     last_poll_at = models.DateTimeField(null=True)
+    polls = models.PositiveIntegerField(default=0, help_text="answered in vain: pending or too early")
     signed_request = models.BinaryField(null=True, help_text="the request JWT exactly as received: evidence")
     sealed_delivery = models.BinaryField(null=True, help_text="auth_req_id and client_notification_token, sealed")
     ping_due_at = models.DateTimeField(null=True, db_index=True)

@@ -18,13 +18,16 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from aims.authentication import replay
 from aims.authentication.client import AgentNotUsable, Client, authenticate
-from aims.authentication.errors import InvalidClient, ManyMethods, ProofReplayed
+from aims.authentication.errors import InvalidClient, ManyMethods, ProofForgotten, ProofReplayed
 from aims.authorization.errors import InvalidRequest, MethodNotAllowed, ServerError, UnauthorizedClient
+from aims.authorization.queries import CIBA
 from aims.authorization.services import tokens
 from aims.kit import clock
 from aims.kit.errors import AimsError
 from aims.kit.forms import Form, FormRefused, read_form, single
+from aims.kit.prepared import is_possible
 from audit.write import count_failure
 
 log = logging.getLogger(__name__)
@@ -101,9 +104,12 @@ def repeats_nothing(call: Call) -> None:
 
 def is_authenticated(call: Call) -> None:
     """RFC 6749 §3.2.1, RFC 7523 §3."""
-    # Only this grant's write depends on what was recalled.
-    may_recall = call.may_recall and call.value("grant_type") == "client_credentials"
-    call._client = authenticate(call.form, headers=call.request.headers, now=call.now, may_recall=may_recall)
+    # Only these grants' writes depend on what was recalled; for polls, PostgreSQL's.
+    grant_type = call.value("grant_type")
+    may_recall = grant_type == "client_credentials" or (grant_type == CIBA and is_possible())
+    call._client = authenticate(
+        call.form, headers=call.request.headers, now=call.now, may_recall=call.may_recall and may_recall
+    )
 
 
 def is_agent(call: Call) -> None:
@@ -217,10 +223,12 @@ def _record(call: Call, error: AimsError) -> None:
     if call.is_settling and not isinstance(error, InvalidClient | ManyMethods | FormRefused):
         return
     where = str(call.endpoint.name).lower()
-    if isinstance(error, ProofReplayed) and error.agent:
-        tokens.note_refusal(endpoint=where, code=error.code, reason=error.reason, agent=error.agent)
-        return
     client = error.client if isinstance(error, AgentNotUsable) else call._client
+    if isinstance(error, ProofForgotten):
+        replay.begin()
+    if isinstance(error, ProofReplayed) and (by := client.identifier if client else error.agent):
+        tokens.note_refusal(endpoint=where, code=error.code, reason=error.reason, by=by, agent=error.agent)
+        return
     if client is None:
         count_failure(str(call.request.META.get("REMOTE_ADDR", "")), error.code)
         return

@@ -11,7 +11,7 @@ from aims.authorization.services.requests import cancel, expire_due
 from aims.kit import clock
 from aims.kit.errors import AimsError
 from tests.faults.racing import at_once
-from tests.protocol.ciba.conftest import Door, error_of
+from tests.protocol.ciba.conftest import CIBA, Door, error_of
 from tests.protocol.ciba.conftest import door as door
 from tests.support.log import written_once as written_once
 
@@ -44,6 +44,13 @@ def test_two_polls_at_once_do_not_both_count_as_patient(door: Door) -> None:
     answers = at_once(lambda: door.poll(auth_req_id), lambda: door.poll(auth_req_id))
     assert sorted(error_of(answer)[1] for answer in answers) == ["authorization_pending", "slow_down"]
     assert door.request().polls == 2
+
+
+def test_one_proof_on_two_polls_counts_once(door: Door) -> None:
+    poll = door.courier.signed({"grant_type": CIBA, "auth_req_id": door.asked()})
+    answers = at_once(*[lambda: door.courier.post("/oauth/token", poll)] * 4)
+    assert sorted(error_of(answer)[1] for answer in answers) == ["authorization_pending", *["invalid_client"] * 3]
+    assert (door.request().polls, door.request().backchannel.interval_s) == (1, 5)
 
 
 def test_expiry_against_yes_has_one_winner(door: Door) -> None:

@@ -9,9 +9,9 @@ from django.http import HttpResponse
 
 from aims.authentication.client import Client
 from aims.authorization import queries
-from aims.authorization.errors import InvalidGrant, InvalidRequest, UnauthorizedClient
+from aims.authorization.errors import InvalidGrant, InvalidRequest, Outdated, UnauthorizedClient
 from aims.authorization.pipeline import Call, answer
-from aims.authorization.services import redemption
+from aims.authorization.services import polling, redemption
 from aims.authorization.services.backchannel import once, record_refusal
 from aims.identifier.models import Agent
 from aims.kit.errors import AimsError
@@ -23,8 +23,22 @@ AUTH_REQ_ID_MAX = 256
 
 def handle(call: Call) -> HttpResponse:
     """Answer a poll; its verb spends the proof and settles its refusals: a poll in vain is no entry."""
+    _raise_if_in_time(call)
     call.is_settling = True
     return answer(ciba_token(call.client, call.form, now=call.now))
+
+
+def _raise_if_in_time(call: Call) -> None:
+    """Answer what most polls are: in time, and nobody has decided. Whatever else it is, the checks below say."""
+    agent, auth_req_id = call.client.agent, call.value("auth_req_id")
+    pending = None
+    if agent and auth_req_id and len(auth_req_id) <= AUTH_REQ_ID_MAX:
+        pending = polling.answer_in_time(call.client, agent, auth_req_id, now=call.now)
+    if pending:
+        call.is_settling = True
+        raise pending
+    if call.is_recalled:
+        raise Outdated  # nothing was written: once more, with what the database says now
 
 
 def ciba_token(client: Client, form: Form, *, now: datetime) -> dict[str, Any]:
@@ -42,9 +56,7 @@ def ciba_token(client: Client, form: Form, *, now: datetime) -> dict[str, Any]:
 def _auth_req_id(agent: Agent, form: Form) -> str:
     application = queries.client_of(agent)
     # §10.1: a push client may not come here; so may nobody who did not register the grant.
-    if not application.allows_grant_type(CIBA):
-        raise UnauthorizedClient
-    if application.backchannel_token_delivery_mode not in {"poll", "ping"}:
+    if not polling.may_poll(application):
         raise UnauthorizedClient
     auth_req_id = single(form, "auth_req_id")
     if auth_req_id is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.http import HttpResponse
 
-from aims.authentication.client import spend
+from aims.authentication.replay import spend
 from aims.authorization.errors import InvalidRequest
 from aims.authorization.pipeline import Call, Endpoint, answer, endpoint
 from aims.authorization.services import requests, tokens

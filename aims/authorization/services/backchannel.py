@@ -12,7 +12,8 @@ from typing import TypeVar
 from django.conf import settings
 from django.db import transaction
 
-from aims.authentication.client import Client, Proof, spend
+from aims.authentication.client import Client
+from aims.authentication.replay import Proof, spend
 from aims.authorization import queries
 from aims.authorization.backchannel import REFUSED, Asked
 from aims.authorization.errors import InvalidRequest, InvalidTarget
@@ -75,7 +76,7 @@ def ask(client: Client, agent: Agent, asked: Asked, signed: Unpacked | None, *, 
     those of RFC 9396.
     """
     if signed is not None:
-        _spend_request(client, signed)
+        _spend_request(client, signed, now=now)
     resource = Resource.objects.filter(identifier=asked.resource, retired_at=None).first()
     if resource is None:
         raise InvalidTarget
@@ -136,12 +137,18 @@ def _sealed(auth_req_id: str, token: str) -> bytes:
     return seal(json.dumps({"auth_req_id": auth_req_id, "token": token}).encode(), purpose=SEAL_PURPOSE)
 
 
-def _spend_request(client: Client, signed: Unpacked) -> None:
+def _spend_request(client: Client, signed: Unpacked, *, now: datetime) -> None:
     # Its own tag: the jti of an assertion and of a request are two things.
     jti_hash = hashlib.sha256(b"signed-request\0" + signed.jti.encode()).hexdigest()
-    expires_at = datetime.fromtimestamp(signed.expires_at_s, UTC)
+    proof = Proof(
+        client_ref=client.ref,
+        jti_hash=jti_hash,
+        issued_at=now,  # a request is only ever spent with its commit waited for, so it is never forgotten
+        expires_at=datetime.fromtimestamp(signed.expires_at_s, UTC),
+        agent=client.identifier,
+    )
     try:
-        spend(Proof(client_ref=client.ref, jti_hash=jti_hash, expires_at=expires_at, agent=client.identifier))
+        spend(proof)
     except AimsError as error:
         raise InvalidRequest("The signed request was used before.") from error
 

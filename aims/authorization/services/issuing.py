@@ -10,23 +10,21 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-import psycopg
-from django.db import connection, transaction
+from django.db import transaction
 
-from aims.authentication.client import Proof, spend
-from aims.authentication.errors import ProofReplayed
+from aims.authentication.replay import COVERED, Proof, not_fresh, spend
 from aims.authorization.errors import Outdated
 from aims.authorization.services.tokens import Prepared, insert
 from aims.identifier.models import Agent, AgentState, Resource
+from aims.kit.prepared import is_possible, one_row
 from aims.policy.models import PolicyVersion
 from audit.write import INBOX_INSERT, announce, enter
 
-PREPARED_AFTER = 5  # executions; PgBouncer before 1.21 can't pool transactions of prepared statements
-
 # agent: the row lock makes a suspension wait for us, and us for a suspension that is under way; after the wait
 #   PostgreSQL looks at the row's newest version again, so a suspended or changed agent gives no row.
-# seen: no row, nothing is written. spent: the insert is the replay check; a second use gives no row, and then no token
-#   and no entry either. The answer tells the three apart: (0, 0) outdated, (1, 0) replayed, (1, 1) written.
+# seen: no row, nothing is written. spent: the insert is the replay check; a second use gives no row, nor does a proof
+#   from before our memory, and then no token and no entry either. The answer tells the three apart: (0, 0) outdated,
+#   (1, 0) not fresh, (1, 1) written.
 # One statement is one transaction: there is no BEGIN to wait for, and nothing between its parts to crash in.
 STATEMENT = f"""
 WITH agent AS MATERIALIZED (
@@ -37,7 +35,7 @@ WITH agent AS MATERIALIZED (
     JOIN policy_policyversion p ON p.number = %s AND p.hash = %s AND p.is_active
 ), spent AS (
     INSERT INTO authentication_spentproof (client_ref, jti_hash, expires_at)
-    SELECT %s::varchar, %s::varchar, %s::timestamptz FROM seen ON CONFLICT DO NOTHING RETURNING id
+    SELECT %s::varchar, %s::varchar, %s::timestamptz FROM seen WHERE {COVERED} ON CONFLICT DO NOTHING RETURNING id
 ), stored AS (
     INSERT INTO authorization_accesstoken (agent_id, token, created, updated, token_checksum, jti, subject_ref, txn,
         audience, resource, scope, authorization_details, issued_at, expires)
@@ -66,18 +64,13 @@ def issue(prepared: Prepared, *, proof: Proof, seen: Seen, payload: bytes) -> No
 
     Raises Outdated (something seen has changed; nothing was written, the proof is good still), ProofReplayed.
     """
-    write = in_one_statement if connection.vendor == "postgresql" else in_one_transaction
+    write = in_one_statement if is_possible() else in_one_transaction
     write(prepared, proof, seen, payload)
 
 
 def in_one_statement(prepared: Prepared, proof: Proof, seen: Seen, payload: bytes) -> None:
     """Write on PostgreSQL. Prepared once a connection: planning would cost more than running."""
-    connection.ensure_connection()
-    raw = connection.connection
-    raw.prepare_threshold = PREPARED_AFTER  # Django's own cursors bind at the client, and prepare nothing
-    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
-        row = cursor.execute(STATEMENT, _parameters(prepared, proof, seen, payload)).fetchone()
-    _judge(proof, row or (0, 0))
+    _judge(proof, one_row(STATEMENT, _parameters(prepared, proof, seen, payload)) or (0, 0))
     announce()
 
 
@@ -96,7 +89,7 @@ def _judge(proof: Proof, row: tuple[int, int]) -> None:
     if not is_as_seen:
         raise Outdated
     if not is_spent:
-        raise ProofReplayed(agent=proof.agent)
+        raise not_fresh(proof)
 
 
 def _is_as_seen(seen: Seen) -> bool:
@@ -119,6 +112,7 @@ def _parameters(prepared: Prepared, proof: Proof, seen: Seen, payload: bytes) ->
         proof.client_ref,
         proof.jti_hash,
         proof.expires_at,
+        proof.issued_at,
         values["token_checksum"],
         values["jti"],
         values["subject_ref"],

@@ -10,21 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
 
 from aims.authentication.client import Client
 from aims.authorization import queries
 from aims.authorization.asking import Asking
 from aims.authorization.errors import AccessDenied, InvalidGrant
-from aims.authorization.models import ApprovalRequest, BackchannelRequest
-from aims.authorization.request_errors import (
-    AlreadyDecided,
-    AuthorizationPending,
-    ExpiredToken,
-    SlowDown,
-)
+from aims.authorization.models import ApprovalRequest
+from aims.authorization.request_errors import AlreadyDecided, ExpiredToken
 from aims.authorization.request_events import RedemptionRefused, RequestRedeemed
-from aims.authorization.services import policy, tokens
+from aims.authorization.services import policy, polling, tokens
 from aims.authorization.services.backchannel import once
 from aims.authorization.services.requests import deny_by_policy, facts_of, locked, move, supersede
 from aims.authorization.statement import Statement, parse, request_hash
@@ -34,12 +28,8 @@ from aims.credentials import signing
 from aims.credentials.models import KeyPurpose
 from aims.identifier.models import Agent, AgentState
 from aims.kit.errors import AimsError
-from aims.kit.ids import digest
 from aims.policy.engine import Deny
 from audit.write import Facts, record
-
-SLOWER_BY_S = 5
-EARLY_TOLERANCE = timedelta(milliseconds=500)  # the interval is measured where the poll is sent, not where it arrives
 
 Outcome = dict[str, Any] | AimsError
 
@@ -69,7 +59,7 @@ class Awaited:
 
 def awaited(agent: Agent, auth_req_id: str) -> Awaited | None:
     """Return what a held poll waits for; None where the id leads to no request of this agent."""
-    door = _door(agent, auth_req_id)
+    door = polling.door_of(agent, auth_req_id)
     if door is None:
         return None
     return Awaited(ref=door.request.ref, expires_at=door.request.expires_at, interval_s=door.interval_s)
@@ -81,7 +71,7 @@ def redeem_decided(agent: Agent, auth_req_id: str, *, now: datetime) -> dict[str
     Its proof was spent and the poll counted when it arrived. Raises as ``redeem``, but for the pending ones.
     """
     with transaction.atomic():
-        door = _door(agent, auth_req_id)
+        door = polling.door_of(agent, auth_req_id)
         if door and RequestState(door.request.state) in OPEN and door.request.expires_at > now:
             return None
         outcome = _outcome(agent, auth_req_id, now=now)
@@ -96,13 +86,13 @@ def _answered(outcome: Outcome) -> dict[str, Any]:
 
 def _outcome(agent: Agent, auth_req_id: str, *, now: datetime) -> Outcome:
     """Return the token response or the error. Returned, not raised: what was written has to be committed."""
-    door = _door(agent, auth_req_id)
+    door = polling.door_of(agent, auth_req_id)
     if door is None:
         return _refused(agent, "", InvalidGrant())
     request = door.request
     state = RequestState(request.state)
     if state in OPEN and request.expires_at > now:
-        return _pending(door, now=now)
+        return polling.answer_pending(door, now=now)
     if state in OPEN or state == RequestState.EXPIRED:
         return _refused(agent, request.ref, ExpiredToken())
     if state == RequestState.REDEEMED:
@@ -110,24 +100,6 @@ def _outcome(agent: Agent, auth_req_id: str, *, now: datetime) -> Outcome:
     if state != RequestState.APPROVED:
         return _refused(agent, request.ref, AccessDenied("The request was not approved."))
     return _redeemed(agent, request, now=now)
-
-
-def _door(agent: Agent, auth_req_id: str) -> BackchannelRequest | None:
-    # Bound to the client: an id in the wrong hands is as unknown, and stays good for its owner.
-    found = BackchannelRequest.objects.filter(auth_req_id_hash=digest(auth_req_id), request__agent=agent)
-    return found.select_related("request").first()
-
-
-def _pending(door: BackchannelRequest, *, now: datetime) -> AimsError:
-    last = door.last_poll_at
-    is_early = last is not None and now < last + timedelta(seconds=door.interval_s) - EARLY_TOLERANCE
-    ApprovalRequest.objects.filter(pk=door.request_id).update(polls=F("polls") + 1)
-    mine = BackchannelRequest.objects.filter(pk=door.pk, last_poll_at=last)
-    # Two polls at once: the one that does not move the clock overlapped the other, which §11 forbids.
-    if mine.update(last_poll_at=now) != 1 or is_early:
-        BackchannelRequest.objects.filter(pk=door.pk).update(interval_s=F("interval_s") + SLOWER_BY_S)
-        return SlowDown(retry_after_s=door.interval_s + SLOWER_BY_S)
-    return AuthorizationPending(retry_after_s=door.interval_s)
 
 
 def _redeemed(agent: Agent, seen: ApprovalRequest, *, now: datetime) -> Outcome:

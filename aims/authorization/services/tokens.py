@@ -10,7 +10,8 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from aims.authentication.client import Client, spend
+from aims.authentication.client import Client
+from aims.authentication.replay import spend
 from aims.authorization.events import TokenIssued, TokenRefused, TokenRevoked, TokenUsed
 from aims.authorization.models import AccessToken, ApprovalRequest
 from aims.authorization.tokens import TYP, TokenFacts, approval_claim, claims_of
@@ -120,10 +121,10 @@ def refuse(
         )
 
 
-def note_refusal(*, endpoint: str, code: str, reason: str, agent: str) -> None:
+def note_refusal(*, endpoint: str, code: str, reason: str, by: str, agent: str | None) -> None:
     """Record a refusal whose proof was spent before: a replay by someone whose signature is right."""
     with transaction.atomic():
-        _record_refusal(endpoint, code, reason, (), by=agent, agent=agent, resource=None)
+        _record_refusal(endpoint, code, reason, (), by=by, agent=agent, resource=None)
 
 
 def introspect(client: Client, token: str, *, now: datetime) -> dict[str, Any]:
