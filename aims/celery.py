@@ -12,6 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aims.settings")
 app = Celery("aims")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.conf.broker_connection_max_retries = None  # the default gives up after a hundred tries and ends the worker
 
 DELIVER_PINGS = "authorization.deliver_pings"
 

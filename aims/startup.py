@@ -13,6 +13,8 @@ import cbor2
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
 
 from aims.people.models import Passkey
 
@@ -27,6 +29,20 @@ def refuse_unsafe(*, needs_log_key: bool) -> None:
     _refuse_combinations()
     if needs_log_key:
         _refuse_log_key()
+
+
+def refuse_unmigrated() -> None:
+    """Raise CommandError if the database does not answer, or lacks a migration of this version."""
+    try:
+        executor = MigrationExecutor(connection)
+        missing = [step for step, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+    except DatabaseError as error:
+        raise CommandError(f"AIMS_DATABASE_URL: the database does not answer: {str(error).strip()}") from error
+    if missing:
+        raise CommandError(
+            f"The database is behind this version, migrations are missing: {len(missing)}, first {missing[0]}. Make a "
+            "backup, then say: python3 manage.py migrate"
+        )
 
 
 def refuse_foreign_passkeys() -> None:

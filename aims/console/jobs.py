@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 from celery.beat import Service
+from kombu.exceptions import OperationalError
 
 from aims.kit.nudge import Topic, listen, nudge
 from audit.sequencer import Sequencer
@@ -32,7 +33,10 @@ def wake_deliveries(app: Any, task_name: str) -> None:
 
 
 def _send(app: Any, task_name: str) -> None:
-    app.send_task(task_name, expires=30, retry=False)
+    try:
+        app.send_task(task_name, expires=30, retry=False)
+    except OperationalError as trouble:
+        log.warning("a delivery waits for the next tick, the broker does not answer: %r", trouble)
 
 
 class Embedded:

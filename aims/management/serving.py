@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import signal
 import sys
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import uvicorn
 from django.conf import settings
+from django.db import connections
 
 from aims.celery import DELIVER_PINGS, app
 from aims.console import live
 from aims.console.jobs import Embedded, wake_deliveries
 
 GRACE_S = 5
+THREADS_MAX = 8  # of a machine process; each may hold one of the pool's connections
+
+
+@runtime_checkable
+class Pooled(Protocol):
+    """A database wrapper that keeps a pool: PostgreSQL's does, SQLite's does not."""
+
+    def close_pool(self) -> None: ...
 
 
 def stop_on_sigterm() -> None:
@@ -37,6 +47,13 @@ def serve_embedded(host: str, port: int, *, on_ready: Any = None) -> None:
         serve_pages(host, port, on_ready=on_ready)
     finally:
         jobs.stop()
+
+
+def serve_scaled_pages(host: str, port: int) -> None:
+    """Serve the pages of a scaled deployment until SIGTERM or Ctrl-C; decisions made here wake the workers at once."""
+    stop_on_sigterm()
+    wake_deliveries(app, DELIVER_PINGS)
+    serve_pages(host, port)
 
 
 def serve_pages(host: str, port: int, *, on_ready: Any = None) -> None:
@@ -74,7 +91,17 @@ def serve_machine(host: str, port: int, workers: int) -> None:
     from granian import Granian
     from granian.constants import Interfaces
 
+    threads = min(THREADS_MAX, 2 * multiprocessing.cpu_count() + 1)  # more would only wait for the interpreter
+    close_databases()  # granian forks its workers
     Granian(
         "aims.wsgi:application", address=host, port=port, interface=Interfaces.WSGI, workers=workers,
-        blocking_threads=8, log_access=False, respawn_failed_workers=True,
+        blocking_threads=threads, websockets=False, log_access=False, respawn_failed_workers=True,
     ).serve()  # fmt: skip
+
+
+def close_databases() -> None:
+    """Close every connection and pool: forked processes would share its sockets, and read each other's answers."""
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        if isinstance(connection, Pooled):
+            connection.close_pool()

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from aims import startup
 from aims.celery import app
-from aims.management.serving import stop_on_sigterm
+from aims.management.serving import close_databases, stop_on_sigterm
 
 
 class Command(BaseCommand):
@@ -20,5 +20,7 @@ class Command(BaseCommand):
         startup.refuse_unsafe(needs_log_key=False)
         if not settings.IS_SCALED:
             raise CommandError("AIMS_REDIS_URL is not set: without it, serve ticks by itself.")
+        startup.refuse_unmigrated()
+        close_databases()  # it has no more questions
         stop_on_sigterm()
         Service(app, max_interval=1, scheduler_cls="celery.beat:Scheduler").start()

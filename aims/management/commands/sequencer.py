@@ -29,6 +29,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, begin_generation: Reason | None, **options: Any) -> None:
         startup.refuse_unsafe(needs_log_key=True)
+        startup.refuse_unmigrated()
         if begin_generation:
             key = checkpoints.load_log_key(checkpoints.key_path())
             begun = checkpoints.begin_generation(begin_generation, key=key, by=f"cli:{getpass.getuser()}")

@@ -23,6 +23,7 @@ class Command(BaseCommand):
         startup.refuse_unsafe(needs_log_key=False)
         if not settings.IS_SCALED:
             raise CommandError("AIMS_REDIS_URL is not set: without it, serve runs the jobs itself.")
+        startup.refuse_unmigrated()
         live.connect()
         wake_deliveries(app, DELIVER_PINGS)
         app.worker_main(["worker", "--pool=threads", f"--concurrency={concurrency}", "--loglevel=WARNING"])
