@@ -20,6 +20,7 @@ from aims.kit.visible import escape
 from aims.people.models import Passkey, User
 from aims.people.options import request_options
 from aims.people.queries import descriptors
+from aims.policy import queries as policies
 from approvals.models import Decision, PreparedContext
 from approvals.queries import Standing, state_at
 
@@ -162,10 +163,10 @@ def _by(standing: Standing, person: User) -> str:
 
 
 def why_of(card: cards.Card) -> dict[str, Any]:
-    """Return why a person is asked: which policies, and whom they name."""
+    """Return why a person is asked: what the policies that decided say, and whom they name."""
     policy, quorum = card.statement.policy, card.statement.quorum
     return {
-        "policies": list(policy.determined_by),
+        "policies": policies.words_of(policy.version, policy.hash, policy.determined_by),
         "asked": [_(_ASKED[name]) if name in _ASKED else name.removeprefix("group:") for name in quorum.groups],
         "version": policy.version,
         "required": quorum.required,

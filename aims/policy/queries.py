@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from aims.kit.kept import Kept
@@ -27,6 +28,18 @@ def active(*, may_recall: bool = False) -> CompiledPolicy | None:
 def active_version() -> PolicyVersion | None:
     """Return the row of the version in force, for pages."""
     return PolicyVersion.objects.filter(is_active=True).first()
+
+
+def words_of(number: int, hash_: str, ids: Collection[str]) -> list[str]:
+    """Return what these policies of a stored version say of themselves, by id where they say nothing.
+
+    The hash picks the text, so what is shown is what decided. A version that is gone leaves the ids.
+    """
+    try:
+        says = {rule.id: rule.says for rule in _compiled(number, hash_).rules.values()}
+    except PolicyVersion.DoesNotExist:
+        says = {}
+    return [says.get(name) or name for name in ids]
 
 
 def decide(facts: PolicyFacts, policy: CompiledPolicy | None) -> Decision:

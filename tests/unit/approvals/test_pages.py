@@ -15,6 +15,8 @@ from aims.authorization.services import requests
 from aims.kit import clock
 from aims.kit.ids import b64url
 from aims.people.models import Passkey, User
+from aims.policy import queries as policies
+from aims.policy.models import PolicyVersion
 from approvals.models import Decision, PreparedContext, Receipt
 from tests.unit.approvals import stage as stages
 from tests.unit.approvals.stage import Stage
@@ -54,6 +56,13 @@ def post(client: Client, path: str, token: str, body: Any = None) -> Any:
 # -- who sees what -----------------------------------------------------------------------------------------
 
 
+def test_a_policy_that_says_nothing_is_named_by_its_id(stage: Stage) -> None:
+    request = stage.open()
+    version, hash_ = request.policy_version, PolicyVersion.objects.get(number=request.policy_version).hash
+    assert policies.words_of(version, hash_, ["not-of-this-version"]) == ["not-of-this-version"]
+    assert policies.words_of(version, "another hash", ["within-a-grant"]) == ["within-a-grant"]
+
+
 def test_an_empty_inbox_teaches(stage: Stage) -> None:
     assert "Nothing has been asked of you yet" in page(browser(stage.ada), "/inbox/")
 
@@ -71,8 +80,8 @@ def test_the_card_has_its_three_zones_and_the_bytes(stage: Stage) -> None:
     assert "DE02 1203 0000 0000 2020 51" in html
     assert '<blockquote class="said">' in html
     assert "The due date is today." in html
-    assert "You are asked because" in html
-    assert "ask-before-it-leaves-the-house" in html
+    assert "What is hard or impossible to undo needs the yes of the person it is done for." in html
+    assert f'href="/policies/{request.policy_version}/"' in html
     assert "Your passkey signs the statement above" in html
     assert request.request_hash in html
     assert "Not part of what you sign." in html
