@@ -37,8 +37,10 @@ from aims.people.webauthn import verify_registration
 from aims.policy import engine
 from aims.policy.services import load_policy
 from approvals import services
-from approvals.models import PreparedContext
+from approvals.models import Decision, PreparedContext, Receipt
 from approvals.sheet import LOCALE
+from audit.canonical import decode
+from audit.models import InboxRow
 from audit.sequencer import Sequencer
 from tests.support.soft_authenticator import HostileAuthenticator
 
@@ -206,3 +208,20 @@ def build() -> Stage:
 
 
 __all__ = ["DETAIL", "Stage", "build", "enrol", "number_what_waits", "person"]
+
+
+def entries(kind: str) -> list[dict[str, Any]]:
+    """Return what was recorded under one type, oldest first."""
+    found = [decode(bytes(row.payload)) for row in InboxRow.objects.order_by("pk")]
+    return [entry for entry in found if entry["type"] == kind]
+
+
+def refusals() -> list[str]:
+    return [entry["data"]["reason"] for entry in entries("approvals.decision.refused")]
+
+
+def nothing_happened(request: Any) -> None:
+    request.refresh_from_db()
+    assert request.state == "pending"
+    assert not Decision.objects.exists()
+    assert not Receipt.objects.exists()
