@@ -143,7 +143,13 @@ CACHES: dict[str, dict[str, Any]] = {
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        # redis-py gives up a read after 5 s, which is as long as the layer waits for a bell: every open page would be
+        # thrown out each 5 s, and held polls would never hear of a decision (channels_redis issue 422). Keep-alive
+        # notices a Redis that is gone without a word.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None, "socket_keepalive": True}]},
+    }
     if IS_SCALED
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
@@ -257,10 +263,8 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "aims.console.api.schema.with_problems",
+        "aims.console.api.describing.complete",
     ],
-    "DESCRIPTION": "Agents, resources, grants, policies, people and the audit log. Nothing here decides an "
-    "approval request or enrols a passkey.",
 }
 
 # -- jobs ------------------------------------------------------------------------------------------

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import django_filters
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -47,13 +48,14 @@ class AgentFilter(django_filters.FilterSet):
         fields = ("identifier", "owner", "state", "trust_domain")
 
 
-class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet):
+class AgentViewSet(ApiViewSet):
     """Agents: register, change, suspend, resume, stop, retire. Nothing is ever deleted."""
 
     manage_scope = "manage.agents"
     queryset = Agent.objects.select_related("owner", "trust_domain", "application").prefetch_related("related_groups")
     serializer_class = AgentSerializer
     filterset_class = AgentFilter
+    is_versioned = True
 
     @extend_schema(request=NewAgentSerializer, responses={201: AgentSerializer})
     def create(self, request: Request) -> Response:
@@ -74,23 +76,9 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet)
     @extend_schema(request=ChangedAgentSerializer, responses=AgentSerializer)
     def partial_update(self, request: Request, ref: str) -> Response:
         """Change what is named; the identifier never changes."""
-        agent = self._unmanaging()
         given = checked(ChangedAgentSerializer(data=request.data))
-        command = UpdateAgent(
-            name=given.get("name", agent.name),
-            purpose=given.get("purpose", agent.purpose),
-            contact=given.get("contact", agent.contact),
-            related_groups=tuple(given["groups"] if "groups" in given else agent.related_groups.all()),
-        )
-        registering.change(
-            agent,
-            command,
-            owner=given.get("owner", agent.owner),
-            keys=Keys(),
-            client=_client(given, settings_of(agent)),
-            by=self.by,
-            now=self.now,
-        )
+        with transaction.atomic():
+            self._change(unmanaging(self.held(), now=self.now), given)
         return self.shown(self.get_object())
 
     @extend_schema(request=None, responses=HeldKeysSerializer, methods=["GET"])
@@ -98,10 +86,12 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet)
     @action(detail=True, methods=["get", "put"], url_path="keys", filterset_class=None, pagination_class=None)
     def keys(self, request: Request, ref: str) -> Response:
         """Read or replace the keys: those that are not in the new set end now."""
-        agent: Agent = self.get_object() if request.method == "GET" else self._unmanaging()
+        agent: Agent = self.get_object()
         if request.method == "PUT":
             given = checked(KeysSerializer(data=request.data))
-            registering.set_keys(agent.ref, _keys(given), by=self.by, now=self.now)
+            with transaction.atomic():
+                agent = unmanaging(self.held(), now=self.now)
+                registering.set_keys(agent.ref, _keys(given), by=self.by, now=self.now)
         held = {"keys": [dict(key.jwk) | {"kid": key.kid} for key in keys.keys_of(agent.ref)]}
         return Response({"jwks": held, "jwks_uri": keys.jwks_uri_of(agent.ref)})
 
@@ -115,7 +105,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, ref: str) -> Response:
         """Let a suspended agent act again."""
-        return self._move(self._unmanaging(), stopping.resume_agent)
+        return self._move(unmanaging(self.get_object(), now=self.now), stopping.resume_agent)
 
     @extend_schema(request=ReasonSerializer, responses=AgentSerializer)
     @action(detail=True, methods=["post"])
@@ -134,12 +124,29 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet)
         verb(agent, reason=reason, by=self.by, now=self.now)
         return self.shown(self.get_object())
 
-    def _unmanaging(self) -> Agent:
-        """Return the agent, unless it manages: who may take over a manager has the rights of both."""
-        agent: Agent = self.get_object()
-        if may_manage(agent, now=self.now):
-            raise ManagedByPeople(detail=agent.ref)
-        return agent
+    def _change(self, agent: Agent, given: Mapping[str, Any]) -> None:
+        command = UpdateAgent(
+            name=given.get("name", agent.name),
+            purpose=given.get("purpose", agent.purpose),
+            contact=given.get("contact", agent.contact),
+            related_groups=tuple(given["groups"] if "groups" in given else agent.related_groups.all()),
+        )
+        registering.change(
+            agent,
+            command,
+            owner=given.get("owner", agent.owner),
+            keys=Keys(),
+            client=_client(given, settings_of(agent)),
+            by=self.by,
+            now=self.now,
+        )
+
+
+def unmanaging(agent: Agent, *, now: datetime) -> Agent:
+    """Return the agent, unless it manages: who may take over a manager has the rights of both. Raises ManagedByPeople."""
+    if may_manage(agent, now=now):
+        raise ManagedByPeople(detail=agent.ref)
+    return agent
 
 
 def _keys(given: Mapping[str, Any]) -> Keys:

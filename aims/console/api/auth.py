@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
@@ -65,10 +65,12 @@ class HasManageScope(BasePermission):
     """A view declares ``manage_scope``, ``read_scope`` or both; a view that declares none is open to nobody."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Return whether the token carries a scope of this view; a refusal is recorded."""
+        """Return whether the token carries a scope of this view; a refusal is recorded. Raises MethodNotAllowed."""
         caller = request.auth
         if not isinstance(caller, Caller):
             return False
+        if request.method not in view.allowed_methods:
+            raise MethodNotAllowed(str(request.method))  # no scope would do
         if caller.scopes & scopes_of(view, request.method):
             return True
         refused(request, caller, code="insufficient_scope")

@@ -6,7 +6,6 @@ from typing import Any
 
 import django_filters
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,6 +14,7 @@ from aims.authorization.models import ApprovalRequest, DelegationGrant
 from aims.authorization.services.grants import GiveGrant, give_grant, revoke_grant
 from aims.authorization.states import RequestState
 from aims.console.api.base import ApiViewSet, checked
+from aims.console.api.filters import FlagFilter
 from aims.console.api.serializers import (
     GrantSerializer,
     NewGrantSerializer,
@@ -28,7 +28,7 @@ from aims.policy.models import PolicyVersion
 from aims.policy.services import load_policy
 
 
-class PolicyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet):
+class PolicyViewSet(ApiViewSet):
     """Versions of the policy, newest first."""
 
     manage_scope = "manage.policies"
@@ -51,14 +51,14 @@ class GrantFilter(django_filters.FilterSet):
     agent = django_filters.CharFilter(field_name="agent__ref")
     resource = django_filters.CharFilter(field_name="resource__ref")
     from_person = django_filters.CharFilter(field_name="from_person__ref")
-    is_revoked = django_filters.BooleanFilter(field_name="revoked_at", lookup_expr="isnull", exclude=True)
+    is_revoked = FlagFilter(field_name="revoked_at", lookup_expr="isnull", exclude=True)
 
     class Meta:
         model = DelegationGrant
         fields = ("agent", "resource", "from_person", "is_revoked")
 
 
-class GrantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet):
+class GrantViewSet(ApiViewSet):
     """Grants: what agents may do, from whom, until when."""
 
     manage_scope = "manage.grants"
@@ -97,7 +97,7 @@ class RequestFilter(django_filters.FilterSet):
         fields = ("agent", "subject", "state", "txn")
 
 
-class RequestViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet):
+class RequestViewSet(ApiViewSet):
     """Approval requests, to be read only: a decision takes a person and a passkey."""
 
     read_scope = "read.requests"

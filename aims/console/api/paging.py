@@ -45,14 +45,14 @@ class KeysetPagination(BasePagination):
             "type": "object",
             "required": ["items", "next"],
             "properties": {
-                "items": {"type": "array", "items": schema, "maxItems": PAGE_MAX},
+                "items": schema | {"maxItems": PAGE_MAX},
                 "next": {"type": ["string", "null"], "format": "uri"},
             },
         }
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         """Describe the two parameters for OpenAPI."""
-        key = {"type": "string", "maxLength": KEY_MAX}
+        key = {"type": "string", "minLength": 1, "maxLength": KEY_MAX}
         limit = {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT}
         return [
             {"name": "after", "in": "query", "required": False, "schema": key, "description": "The last key seen."},
@@ -76,10 +76,12 @@ def _limit(request: Request) -> int:
 
 
 def _check_names(request: Request, view: Any) -> None:
-    """Refuse a parameter that is not known, or is given twice."""
+    """Refuse a parameter that is not known, is given twice, or says nothing."""
     filters = getattr(getattr(view, "filterset_class", None), "base_filters", {})
     for name, values in request.query_params.lists():
         if name not in OWN_PARAMETERS and name not in filters:
             raise QueryRefused
         if len(values) != 1:
             raise QueryRefused("A query parameter is given twice.")
+        if values == [""]:
+            raise QueryRefused("A query parameter is empty: leave it out.")

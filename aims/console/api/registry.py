@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import django_filters
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aims.console import registering
 from aims.console.api.base import ApiViewSet, checked
+from aims.console.api.filters import FlagFilter
 from aims.console.api.serializers import (
     ChangedResourceSerializer,
     HeldKeysSerializer,
@@ -34,20 +38,21 @@ class ResourceFilter(django_filters.FilterSet):
 
     identifier = django_filters.CharFilter()
     kind = django_filters.ChoiceFilter(choices=Resource.Kind.choices)
-    is_retired = django_filters.BooleanFilter(field_name="retired_at", lookup_expr="isnull", exclude=True)
+    is_retired = FlagFilter(field_name="retired_at", lookup_expr="isnull", exclude=True)
 
     class Meta:
         model = Resource
         fields = ("identifier", "kind", "is_retired")
 
 
-class ResourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet):
+class ResourceViewSet(ApiViewSet):
     """Resources with their actions and how hard each is to undo."""
 
     manage_scope = "manage.resources"
     queryset = Resource.objects.prefetch_related("actions")
     serializer_class = ResourceSerializer
     filterset_class = ResourceFilter
+    is_versioned = True
 
     @extend_schema(request=NewResourceSerializer, responses={201: ResourceSerializer})
     def create(self, request: Request) -> Response:
@@ -67,17 +72,10 @@ class ResourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewS
     @extend_schema(request=ChangedResourceSerializer, responses=ResourceSerializer)
     def partial_update(self, request: Request, ref: str) -> Response:
         """Change what is named; the identifier never changes."""
-        resource = self._others()
         given = checked(ChangedResourceSerializer(data=request.data))
-        actions = given.get("actions")
-        command = RegisterResource(
-            identifier=resource.identifier,
-            name=given.get("name", resource.name),
-            kind=given.get("kind", resource.kind),
-            description=given.get("description", resource.description),
-            actions=tuple(services.actions_of(resource) if actions is None else (ActionSpec(**a) for a in actions)),
-        )
-        services.update_resource(resource, command, by=self.by, now=self.now)
+        with transaction.atomic():
+            resource = others(self.held())
+            services.update_resource(resource, _command(given, resource), by=self.by, now=self.now)
         return self.shown(self.get_object())
 
     @extend_schema(request=None, responses=HeldKeysSerializer, methods=["GET"])
@@ -85,11 +83,11 @@ class ResourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewS
     @action(detail=True, methods=["get", "put"], url_path="keys", filterset_class=None, pagination_class=None)
     def keys(self, request: Request, ref: str) -> Response:
         """Read or replace the keys of the resource server: those that are not in the new set end now."""
-        resource = self.get_object() if request.method == "GET" else self._others()
+        resource: Resource = self.get_object()
         if request.method == "PUT":
             given = checked(KeysSerializer(data=request.data))
             held = Keys(jwks=given.get("jwks"), jwks_uri=given.get("jwks_uri"))
-            registering.set_keys(resource.ref, held, by=self.by, now=self.now)
+            registering.set_keys(others(resource).ref, held, by=self.by, now=self.now)
         jwks = {"keys": [dict(key.jwk) | {"kid": key.kid} for key in keys.keys_of(resource.ref)]}
         return Response({"jwks": jwks, "jwks_uri": keys.jwks_uri_of(resource.ref)})
 
@@ -97,25 +95,25 @@ class ResourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewS
     @action(detail=True, methods=["post"])
     def retire(self, request: Request, ref: str) -> Response:
         """Issue no more tokens for a resource."""
-        services.retire_resource(self._others(), by=self.by, now=self.now)
+        services.retire_resource(others(self.get_object()), by=self.by, now=self.now)
         return self.shown(self.get_object())
 
     @extend_schema(request=None, responses=ResourceSerializer)
     @action(detail=True, methods=["post"], url_path="return")
     def take_back(self, request: Request, ref: str) -> Response:
         """Take a retired resource back into use."""
-        services.return_resource(self._others(), by=self.by, now=self.now)
+        services.return_resource(others(self.get_object()), by=self.by, now=self.now)
         return self.shown(self.get_object())
 
-    def _others(self) -> Resource:
-        """Return the resource, unless it is this API: its actions are the rights to call it."""
-        resource: Resource = self.get_object()
-        if resource.identifier == audience():
-            raise ManagedByPeople(detail=resource.ref)
-        return resource
+
+def others(resource: Resource) -> Resource:
+    """Return the resource, unless it is this API: its actions are the rights to call it. Raises ManagedByPeople."""
+    if resource.identifier == audience():
+        raise ManagedByPeople(detail=resource.ref)
+    return resource
 
 
-class TrustDomainViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet):
+class TrustDomainViewSet(ApiViewSet):
     """Trust domains: the authorities whose identifiers are accepted."""
 
     manage_scope = "manage.resources"
@@ -136,3 +134,14 @@ class TrustDomainViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiVi
         """Register no more agents in this trust domain; those that are there stay."""
         services.retire_trust_domain(self.get_object(), by=self.by, now=self.now)
         return self.shown(self.get_object())
+
+
+def _command(given: Mapping[str, Any], held: Resource) -> RegisterResource:
+    actions = given.get("actions")
+    return RegisterResource(
+        identifier=held.identifier,
+        name=given.get("name", held.name),
+        kind=given.get("kind", held.kind),
+        description=given.get("description", held.description),
+        actions=tuple(services.actions_of(held) if actions is None else (ActionSpec(**spec) for spec in actions)),
+    )

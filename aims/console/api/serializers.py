@@ -202,7 +202,7 @@ class NewPolicySerializer(StrictSerializer):
 class GrantSerializer(serializers.ModelSerializer[DelegationGrant]):
     """A grant. from_person: null where the organisation gave it."""
 
-    from_person = serializers.SlugRelatedField[User](slug_field="ref", read_only=True)
+    from_person = serializers.SlugRelatedField[User](slug_field="ref", read_only=True, allow_null=True)
     agent = serializers.SlugRelatedField[Agent](slug_field="ref", read_only=True)
     resource = serializers.SlugRelatedField[Resource](slug_field="ref", read_only=True)
     actions = serializers.ListField(child=serializers.CharField(), read_only=True)

@@ -1,0 +1,75 @@
+"""Which rule each operation can be refused by: operations down, errors across. What every operation shares is not listed.
+
+The schema tells it to machines, the reader to people, and the tests compare it with what a running server answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aims.authorization.errors import ClientSettingsRefused
+from aims.authorization.request_errors import AlreadyDecided, GrantRefused
+from aims.console.errors import BodyTooLarge, JSONRefused, ManagedByPeople, QueryRefused, StateChanged
+from aims.credentials.errors import KeysRefused
+from aims.identifier.errors import (
+    ActionRefused,
+    FieldRefused,
+    IdentifierRefused,
+    IdentifierTaken,
+    OwnerRefused,
+    ResourceRefused,
+    UnknownTrustDomain,
+    UnlawfulMove,
+)
+from aims.kit.errors import AimsError
+from aims.kit.fetch import FetchRefused
+from aims.people import errors as people
+from aims.policy.errors import PolicyRefused
+
+Errors = tuple[type[AimsError], ...]
+
+# FetchRefused names the rule that an address breaks; these two are seen before anything is fetched.
+ADDRESS_CODES = ("malformed", "scheme")
+BODY: Errors = (BodyTooLarge, JSONRefused)
+LIST: Errors = (QueryRefused,)
+_KEYS: Errors = (KeysRefused, FetchRefused)
+_MOVE: Errors = (UnlawfulMove, FieldRefused)
+
+TABLE: dict[str, Errors] = {
+    "agents_create": (
+        IdentifierRefused, UnknownTrustDomain, IdentifierTaken, OwnerRefused, FieldRefused, ClientSettingsRefused, *_KEYS,
+    ),
+    "agents_partial_update": (
+        ManagedByPeople, StateChanged, UnlawfulMove, OwnerRefused, FieldRefused, ClientSettingsRefused, FetchRefused,
+    ),
+    "agents_keys_update": (ManagedByPeople, StateChanged, *_KEYS),
+    "agents_suspend_create": _MOVE,
+    "agents_resume_create": (ManagedByPeople, *_MOVE),
+    "agents_stop_create": _MOVE,
+    "agents_retire_create": _MOVE,
+    "resources_create": (ResourceRefused, ActionRefused, IdentifierTaken, FieldRefused, *_KEYS),
+    "resources_partial_update": (ManagedByPeople, StateChanged, ResourceRefused, ActionRefused, FieldRefused),
+    "resources_keys_update": (ManagedByPeople, *_KEYS),
+    "resources_retire_create": (ManagedByPeople, UnlawfulMove),
+    "resources_return_create": (ManagedByPeople, UnlawfulMove),
+    "trust_domains_create": (IdentifierRefused,),
+    "trust_domains_retire_create": (UnlawfulMove,),
+    "policies_create": (PolicyRefused,),
+    "grants_create": (ManagedByPeople, GrantRefused),
+    "grants_revoke_create": (AlreadyDecided,),
+    "people_create": (people.EmailTaken, people.FieldRefused),
+    "people_give_role_create": (people.FieldRefused,),
+    "people_end_role_create": (people.NotHeld, people.FieldRefused),
+    "people_deactivate_create": (people.NotHeld,),
+    "people_reactivate_create": (people.NotHeld,),
+    "groups_create": (people.GroupTaken, people.FieldRefused),
+    "groups_join_create": (),
+    "groups_leave_create": (people.NotHeld,),
+}  # fmt: skip
+
+
+def codes_of(errors: Errors) -> Iterator[tuple[int, str]]:
+    """Yield status and code of each error."""
+    for error in errors:
+        for code in ADDRESS_CODES if error is FetchRefused else (error.code,):
+            yield error.status, code
