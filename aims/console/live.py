@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import Coroutine
 from functools import cache
 from typing import Any
@@ -21,6 +22,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import close_old_connections
+from redis.exceptions import RedisError
 
 from aims.kit import bell, clock
 from aims.kit.nudge import Topic, listen
@@ -32,21 +34,33 @@ EVERYBODY = "log"
 PROCESSES = "processes"  # ASGI processes listen here for long polls
 SESSION_ENDED = 4401
 WRONG_ORIGIN = 4403
+TOO_MANY = 4429
+SOCKETS_MAX = 50  # of one person in one process: open pages, not a flood
+JOIN_AGAIN_S = 3600  # Redis forgets who is in a group after a day
+RETRY_S = 1
 LOG_READERS = ("auditor", "admin")
 
 _server_loop: asyncio.AbstractEventLoop | None = None
+_open: Counter[str] = Counter()  # sockets by person; a zero stays, there are only so many people
 
 
 class Bell(AsyncWebsocketConsumer):
     """One open page. It closes with the session, which is looked up again before each ring."""
 
-    person_ref: str
-    groups_joined: tuple[str, ...] = ()
+    person_ref: str | None = None
+    groups_joined: frozenset[str] = frozenset()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one socket, and count it while it is open, however it ends."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self.person_ref is not None:
+                _open[self.person_ref] -= 1
 
     async def connect(self) -> None:
         """Accept a page of our own origin whose person is signed in."""
-        headers = dict(self.scope["headers"])
-        if headers.get(b"origin", b"").decode("latin-1") != settings.ISSUER:
+        if [value for name, value in self.scope["headers"] if name == b"origin"] != [settings.ISSUER.encode()]:
             await self.close(WRONG_ORIGIN)
             return
         found = await _session_of(self.scope.get("cookies", {}).get(settings.SESSION_COOKIE_NAME, ""))
@@ -55,10 +69,13 @@ class Bell(AsyncWebsocketConsumer):
             await self.accept()
             await self.close(SESSION_ENDED)
             return
-        self.person_ref, may_read_log = found
-        self.groups_joined = (_group(self.person_ref), *([EVERYBODY] if may_read_log else []))
-        for group in self.groups_joined:
-            await self.channel_layer.group_add(group, self.channel_name)
+        person_ref, may_read_log = found
+        if _open[person_ref] >= SOCKETS_MAX:
+            await self.close(TOO_MANY)
+            return
+        self.person_ref = person_ref
+        _open[person_ref] += 1
+        await self._join(may_read_log)
         await self.accept()
 
     async def disconnect(self, code: int) -> None:
@@ -74,8 +91,27 @@ class Bell(AsyncWebsocketConsumer):
         found = await _session_of(self.scope["cookies"].get(settings.SESSION_COOKIE_NAME, ""))
         if found is None or found[0] != self.person_ref:
             await self.close(SESSION_ENDED)
-        elif message["topic"] != Topic.LOG or found[1]:
+            return
+        await self._join(may_read_log=found[1])
+        if message["topic"] != Topic.LOG or found[1]:
             await self.send(json.dumps({"topic": message["topic"]}))
+
+    async def _join(self, may_read_log: bool) -> None:
+        """Listen for the person, and for the log as soon as and as long as they may read it."""
+        wanted = frozenset({_group(str(self.person_ref))} | ({EVERYBODY} if may_read_log else set()))
+        for group in wanted - self.groups_joined:
+            await self.channel_layer.group_add(group, self.channel_name)
+        for group in self.groups_joined - wanted:
+            await self.channel_layer.group_discard(group, self.channel_name)
+        self.groups_joined = wanted
+
+
+class Nowhere(AsyncWebsocketConsumer):
+    """Any other address: refused without a word, where the router would fill the log with stack traces."""
+
+    async def connect(self) -> None:
+        """Refuse."""
+        await self.close()
 
 
 @sync_to_async
@@ -121,7 +157,20 @@ async def listen_for_others() -> None:
     """Wake this process's long polls when another process nudges. Runs for as long as the server does."""
     layer = get_channel_layer()
     channel = await layer.new_channel()
-    await layer.group_add(PROCESSES, channel)
+    while True:
+        try:
+            await layer.group_add(PROCESSES, channel)
+            async with asyncio.timeout(JOIN_AGAIN_S):
+                await _pass_on(layer, channel)
+        except TimeoutError:
+            continue
+        except (OSError, RedisError) as trouble:
+            # While Redis is away bells are lost, and held polls are late. It must not stay so when it is back.
+            log.warning("bells of other processes are not heard: %r", trouble)
+            await asyncio.sleep(RETRY_S)
+
+
+async def _pass_on(layer: Any, channel: str) -> None:
     while True:
         message = await layer.receive(channel)
         bell.ring(Topic(message["topic"]), tuple(message["refs"]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.test import Client
 
 from aims.kit import clock
 from aims.people import services
@@ -49,3 +50,12 @@ def signed_in_response(somebody: Somebody, *, bound_to: str = "session") -> str:
     """Return the answer of a sign-in that has just begun."""
     options = services.begin_sign_in(bound_to=bound_to, source="192.0.2.1", now=clock.now())
     return json.dumps(somebody.authenticator.get(options))
+
+
+def browser_of(somebody: Somebody, **headers: str) -> Client:
+    """Return a browser that signed in by the real ceremony. headers: sent with every request."""
+    client = Client(headers={"host": "localhost:8000"} | headers)
+    options = client.post("/sign-in/begin/").json()
+    answer = client.post("/sign-in/finish/", {"credential": json.dumps(somebody.authenticator.get(options))})
+    assert answer.json() == {"next": "/"}
+    return client

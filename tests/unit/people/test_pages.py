@@ -12,7 +12,7 @@ from django.test import Client
 from aims.kit import clock
 from aims.people import services, throttle
 from aims.people.models import Invitation, Passkey, SignedInSession
-from tests.unit.people.driver import BY, Somebody, an_authenticator, enrolled
+from tests.unit.people.driver import BY, an_authenticator, browser_of, enrolled
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.unit.people.urls")]
 
@@ -22,15 +22,6 @@ def _fresh_counters() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
-
-
-def _browser(somebody: Somebody) -> Client:
-    """Return a browser that signed in by the real ceremony."""
-    client = Client()
-    options = client.post("/sign-in/begin/").json()
-    answer = client.post("/sign-in/finish/", {"credential": json.dumps(somebody.authenticator.get(options))})
-    assert answer.json() == {"next": "/"}
-    return client
 
 
 def test_a_link_is_opened_used_and_signs_in() -> None:
@@ -70,19 +61,19 @@ def test_a_stranger_is_sent_to_sign_in_and_back(path: str) -> None:
 @pytest.mark.parametrize("path", ["/people/", "/people/invite/"])
 @pytest.mark.parametrize("role", ["approver", "owner", "auditor"])
 def test_only_admins_see_people(path: str, role: str) -> None:
-    assert _browser(enrolled("ben@example.org", role)).get(path).status_code == 403
+    assert browser_of(enrolled("ben@example.org", role)).get(path).status_code == 403
 
 
 def test_nobody_but_an_admin_changes_a_role() -> None:
     ben, ada = enrolled("ben@example.org", "auditor"), enrolled("ada@example.org")
-    answer = _browser(ben).post(f"/people/{ben.person.ref}/roles/", {"role": "admin", "change": "give"})
+    answer = browser_of(ben).post(f"/people/{ben.person.ref}/roles/", {"role": "admin", "change": "give"})
     assert answer.status_code == 403
     assert not ben.person.has_role("admin")
-    assert _browser(ben).post(f"/people/{ada.person.ref}/recover/").status_code == 403
+    assert browser_of(ben).post(f"/people/{ada.person.ref}/recover/").status_code == 403
 
 
 def test_an_admin_sees_gives_and_ends() -> None:
-    admin, cy = _browser(enrolled("adm@example.org", "admin")), enrolled("cy@example.org")
+    admin, cy = browser_of(enrolled("adm@example.org", "admin")), enrolled("cy@example.org")
     for path in ("/people/", "/people/invite/", f"/people/{cy.person.ref}/"):
         assert admin.get(path).status_code == 200
     admin.post(f"/people/{cy.person.ref}/roles/", {"role": "approver", "change": "give"})
@@ -99,7 +90,7 @@ def test_an_admin_sees_gives_and_ends() -> None:
 
 
 def test_an_invitation_is_shown_once() -> None:
-    admin = _browser(enrolled("adm@example.org", "admin"))
+    admin = browser_of(enrolled("adm@example.org", "admin"))
     form = {"email": "new@example.org", "name": "New", "roles": ["approver"]}
     assert b"/join/" in admin.post("/people/invite/", form).content
     assert b"/join/" not in admin.get("/people/invite/").content
@@ -107,7 +98,7 @@ def test_an_invitation_is_shown_once() -> None:
 
 def test_my_page_shows_keys_and_sessions_and_ends_them() -> None:
     ada = enrolled()
-    here, there = _browser(ada), _browser(ada)
+    here, there = browser_of(ada), browser_of(ada)
     assert b"only passkey" in here.get("/me/passkeys/").content
     assert here.get("/me/sessions/").content.count(b"End this session") == 2
     other = SignedInSession.objects.exclude(session_key=here.session.session_key).get()
@@ -118,14 +109,14 @@ def test_my_page_shows_keys_and_sessions_and_ends_them() -> None:
 
 def test_the_last_key_stays_and_the_page_says_why() -> None:
     ada = enrolled()
-    answer = _browser(ada).post(f"/me/passkeys/{ada.key.ref}/end/")
+    answer = browser_of(ada).post(f"/me/passkeys/{ada.key.ref}/end/")
     assert answer.status_code == 409
     assert b"no way back in" in answer.content
 
 
 def test_other_peoples_keys_and_sessions_are_not_there() -> None:
     ada, cy = enrolled(), enrolled("cy@example.org")
-    browser, theirs = _browser(ada), _browser(cy)
+    browser, theirs = browser_of(ada), browser_of(cy)
     session = SignedInSession.objects.get(person=cy.person)
     assert browser.post(f"/me/passkeys/{cy.key.ref}/end/").status_code == 404
     assert browser.post(f"/me/passkeys/{cy.key.ref}/rename/", {"key_name": "mine"}).status_code == 404
@@ -135,7 +126,7 @@ def test_other_peoples_keys_and_sessions_are_not_there() -> None:
 
 def test_a_second_key_is_added_through_the_page() -> None:
     ada = enrolled()
-    browser = _browser(ada)
+    browser = browser_of(ada)
     options = browser.post("/me/passkeys/begin/").json()
     form = {
         "assertion": json.dumps(ada.authenticator.get(options["get"])),
@@ -148,7 +139,7 @@ def test_a_second_key_is_added_through_the_page() -> None:
 
 
 def test_signing_out_ends_the_session() -> None:
-    browser = _browser(enrolled())
+    browser = browser_of(enrolled())
     browser.post("/sign-out/")
     assert browser.get("/me/").status_code == 302
     assert not SignedInSession.objects.exists()
@@ -156,7 +147,7 @@ def test_signing_out_ends_the_session() -> None:
 
 def test_a_deactivated_person_is_out_at_once() -> None:
     ada = enrolled()
-    browser = _browser(ada)
+    browser = browser_of(ada)
     services.deactivate(ada.person, by=BY, now=clock.now())
     assert browser.get("/me/").status_code == 302
 
