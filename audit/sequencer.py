@@ -25,7 +25,8 @@ from audit.write import committed, flush_failures
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1  # for events of other processes; those of this one wake it at once
-CHECKPOINT_SPACING_S = 0.5
+DRAIN_SPACING_S = 0.02  # under load, so that entries share a commit; the first one after a pause goes at once
+CHECKPOINT_SPACING_S = 0.25
 FLUSH_SPACING_S = 30
 RETRY_S = 1.0
 FINISH_TRIES = 3
@@ -47,7 +48,7 @@ class Sequencer:
         self._key: Ed25519PrivateKey | None = key
         self._log: Log | None = None
         self._published: Checkpoint | None = None
-        self._signed_at = self._flushed_at = 0.0
+        self._signed_at = self._flushed_at = self._drained_at = 0.0
         self._is_unsigned = self._leads = False
         self._trouble = ""
 
@@ -95,6 +96,7 @@ class Sequencer:
         self._open()
         while not stop.is_set():
             committed.wait(self._pause())
+            stop.wait(max(0.0, self._drained_at + DRAIN_SPACING_S - time.monotonic()))
             committed.clear()  # before looking, so that a commit in between rings again
             while self._drain() and not self._is_due():
                 pass
@@ -114,7 +116,7 @@ class Sequencer:
     def _drain(self) -> bool:
         size = tree.drain()
         if size:
-            self._is_unsigned = True
+            self._is_unsigned, self._drained_at = True, time.monotonic()
             self._on_advance(size)
         return size > 0
 

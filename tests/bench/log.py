@@ -10,6 +10,7 @@ from collections.abc import Callable
 from django.db import connection, transaction
 
 from audit import checkpoints, read
+from audit.models import Checkpoint
 from audit.sequencer import Sequencer
 from audit.write import NOBODY, FailuresCounted, inbox_payload, record, record_alone
 from tests.bench.cases import Case, Figure, case, figure
@@ -82,6 +83,8 @@ def _waits() -> list[float]:
     runner = threading.Thread(target=Sequencer().run, args=(stop,))
     runner.start()
     try:
+        while not Checkpoint.objects.exists():
+            time.sleep(0.01)
         return [_wait_of_one() for _ in range(LATENCIES)]
     finally:
         stop.set()
