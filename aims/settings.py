@@ -279,7 +279,13 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600} if IS_SCALED else
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "aims.kit.logline.LogLine",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "secret_after": ["/join/"],
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": text("LOG_LEVEL", "INFO")},
     # A client's 4xx is an answer, not trouble of ours: refusals stand in the audit log.

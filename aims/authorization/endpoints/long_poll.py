@@ -9,11 +9,11 @@ Spec: RFC 7240 §4.3; CIBA Core 1.0 §10.1 allows to hold a poll, for at most 30
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.request import parse_http_list
 
 from django.db import connections
 from django.http import HttpResponse
@@ -32,7 +32,6 @@ WAIT_MAX_S = 25
 WAITERS_MAX = 200  # in one process; whoever comes then is answered at once
 ASK_AGAIN_S = 1  # a poll that was held for a whole interval may come back at once; 0 would make some clients spin
 _WORD = "aims.held_poll"
-_WISH = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=$|[,;])", re.ASCII | re.IGNORECASE)
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -90,10 +89,18 @@ def wished_s(scope: Scope) -> int | None:
     """Return how long the client wants to wait at the token endpoint, at most 25 s; None where it does not."""
     if scope["type"] != "http" or scope["path"] != PATH:
         return None
-    for name, value in scope["headers"]:
-        if name == b"prefer" and (wish := _WISH.search(value.decode("latin-1"))):
-            return min(int(wish[1]), WAIT_MAX_S) or None
+    said = ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"prefer")
+    for preference in parse_http_list(said):  # RFC 7240 §2: a list; what is quoted is one value
+        name, _, wish = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "wait":  # of several instances only the first is considered
+            return _seconds(wish.strip().strip('"'))
     return None
+
+
+def _seconds(wish: str) -> int | None:
+    if not (wish.isascii() and wish.isdigit()):
+        return None
+    return WAIT_MAX_S if len(wish) > len(str(WAIT_MAX_S)) else min(int(wish), WAIT_MAX_S) or None
 
 
 async def _unless_gone(better: Awaitable[HttpResponse | None], receive: Receive) -> HttpResponse | None:
