@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -87,14 +88,8 @@ def play(story: Callable[[], Awaitable[None]]) -> None:
 
     # In a thread of its own: whoever drives a browser leaves a running loop in this one.
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(_played, played).result()
-
-
-def _played(story: Callable[[], Awaitable[None]]) -> None:
-    try:
-        async_to_sync(story)()
-    finally:
-        connections.close_all()
+        thread.submit(async_to_sync(played)).result()
+        thread.submit(connections.close_all).result()
 
 
 async def ring(topic: Topic, *people: Somebody) -> None:
@@ -350,21 +345,16 @@ def test_a_page_in_a_scaled_deployment_is_not_thrown_out_while_nothing_happens()
     play(story)
 
 
-async def _nothing_happens() -> None:
-    await asyncio.sleep(7)
-
-
 async def _connections_are_lost() -> None:
     await asyncio.sleep(1)
     await sync_to_async(Redis.from_url(settings.REDIS_URL).execute_command)("CLIENT KILL TYPE normal SKIPME yes")
     await asyncio.sleep(live.RETRY_S + 1)
-    # Whoever sent over a lost connection loses one bell, which is late and not wrong; later tests send over a good one.
     await sync_to_async(live.carry)(Topic.REQUEST, ("apr_0",))
     await asyncio.sleep(0.5)
 
 
 @pytest.mark.scaled
-@pytest.mark.parametrize("meanwhile", [_nothing_happens, _connections_are_lost])
+@pytest.mark.parametrize("meanwhile", [partial(asyncio.sleep, 7), _connections_are_lost])
 def test_held_polls_go_on_hearing_other_processes(meanwhile: Callable[[], Awaitable[None]]) -> None:
     async def story() -> None:
         listening = asyncio.create_task(live.listen_for_others())
