@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from aims.authorization.models import ApprovalRequest
 from aims.authorization.request_errors import AlreadyDecided
@@ -19,6 +17,7 @@ from approvals.models import Decision, PreparedContext, Receipt
 from approvals.services import decisions
 from audit.models import InboxRow
 from tests.support.log import written_once
+from tests.support.racing import at_once
 from tests.unit.approvals import stage as stages
 from tests.unit.approvals.stage import Stage
 
@@ -84,28 +83,6 @@ def test_the_move_itself_failing_leaves_nothing_behind(
     assert not Receipt.objects.exists()
 
 
-def both(*verbs: Callable[[], object]) -> list[object]:
-    """Run the verbs at the same moment, each on a connection of its own; return results or refusals."""
-    start = threading.Barrier(len(verbs))
-    outcomes: list[object] = [None] * len(verbs)
-
-    def run(index: int, verb: Callable[[], object]) -> None:
-        start.wait()
-        try:
-            outcomes[index] = verb()
-        except AimsError as refusal:
-            outcomes[index] = refusal
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(verbs)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return outcomes
-
-
 @pytest.mark.scaled
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("round_", range(5))
@@ -113,7 +90,7 @@ def test_yes_against_withdrawal_has_one_winner(stage: Stage, round_: int) -> Non
     request = stage.open()
     response = stage.sign(stage.prepare(request))
     mine, theirs = ApprovalRequest.objects.get(), ApprovalRequest.objects.get()
-    outcomes = both(
+    outcomes = at_once(
         lambda: stage.approve(mine, response=response),
         lambda: requests.cancel(theirs, by=stage.agent.identifier, reason="client", now=clock.now()),
     )
@@ -130,7 +107,7 @@ def test_yes_against_no_has_one_winner_and_one_record(stage: Stage, round_: int)
     request = stage.open()
     response = stage.sign(stage.prepare(request))
     yes, no = ApprovalRequest.objects.get(), ApprovalRequest.objects.get()
-    outcomes = both(
+    outcomes = at_once(
         lambda: stage.approve(yes, response=response),
         lambda: services.deny(no, person=stage.ada, session_key="s2", response=None, now=clock.now()),
     )
@@ -148,7 +125,7 @@ def test_one_assertion_sent_twice_counts_once(stage: Stage, round_: int) -> None
     request = stage.open()
     response = stage.sign(stage.prepare(request))
     twice = [ApprovalRequest.objects.get(), ApprovalRequest.objects.get()]
-    outcomes = both(*[lambda each=each: stage.approve(each, response=response) for each in twice])
+    outcomes = at_once(*[lambda each=each: stage.approve(each, response=response) for each in twice])
     assert sum(isinstance(outcome, AimsError) for outcome in outcomes) == 1
     assert Decision.objects.count() == Receipt.objects.count() == 1
     request.refresh_from_db()
@@ -160,5 +137,5 @@ def test_one_assertion_sent_twice_counts_once(stage: Stage, round_: int) -> None
 def test_two_reloads_at_once_share_one_context(stage: Stage) -> None:
     stage.open()
     pages = [ApprovalRequest.objects.get(), ApprovalRequest.objects.get()]
-    challenges = both(*[lambda each=each: bytes(stage.prepare(each).challenge) for each in pages])
+    challenges = at_once(*[lambda each=each: bytes(stage.prepare(each).challenge) for each in pages])
     assert len(set(challenges)) == PreparedContext.objects.count() == 1

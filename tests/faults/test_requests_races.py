@@ -10,10 +10,10 @@ from aims.authorization.models import AccessToken
 from aims.authorization.services.requests import cancel, expire_due
 from aims.kit import clock
 from aims.kit.errors import AimsError
-from tests.faults.racing import at_once
 from tests.protocol.ciba.conftest import CIBA, Door, error_of
 from tests.protocol.ciba.conftest import door as door
 from tests.support.log import written_once as written_once
+from tests.support.racing import at_once
 
 pytestmark = [
     pytest.mark.scaled,

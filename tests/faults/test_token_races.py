@@ -17,12 +17,12 @@ from aims.policy.models import PolicyVersion
 from aims.policy.services import load_policy
 from audit.sequencer import Sequencer
 from audit.verify import verify_log
-from tests.faults.racing import ROUNDS, at_once
 from tests.protocol.ciba.conftest import CIBA, Door, error_of
 from tests.protocol.ciba.conftest import door as door
 from tests.protocol.ciba.test_poll import DENY_ALL
 from tests.support.log import written_once
 from tests.support.oauth_client import BY, PAY
+from tests.support.racing import ROUNDS, at_once
 from tests.unit.approvals.stage import LOG_KEY
 from tests.unit.authorization.entries import entries
 
