@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from aims.authorization.models import AccessToken
-from aims.authorization.services.requests import cancel, expire_due
+from aims.authorization.services.agents import suspend_agent
+from aims.authorization.services.requests import cancel, expire_due, reconsider
 from aims.kit import clock
 from aims.kit.errors import AimsError
+from aims.policy.services import load_policy
 from tests.protocol.ciba.conftest import CIBA, Door, error_of
 from tests.protocol.ciba.conftest import door as door
+from tests.protocol.ciba.test_poll import DENY_ALL
 from tests.support.log import written_once as written_once
-from tests.support.racing import at_once
+from tests.support.racing import at_once, overtaken
+from tests.unit.authorization.entries import entries
 
 pytestmark = [
     pytest.mark.scaled,
@@ -85,3 +90,65 @@ def test_withdrawal_against_redemption_has_one_winner(door: Door) -> None:
     assert isinstance(answers[1], AimsError) == is_redeemed
     assert door.request().state == ("redeemed" if is_redeemed else "cancelled")
     assert AccessToken.objects.filter(request=request).count() == is_redeemed
+
+
+@pytest.mark.spec("CIBA Core 1.0", "11", "access_denied once the request was withdrawn or denied")
+def test_a_withdrawal_that_overtakes_a_redemption_is_access_denied(door: Door) -> None:
+    auth_req_id = door.asked()
+    door.approve()
+    request = door.request()
+    _done, answer = overtaken(
+        lambda: cancel(request, by="cli:test", reason="client", now=clock.now()),
+        lambda: door.poll(auth_req_id),
+    )
+    refused_as(door, answer, "access_denied", state="cancelled")
+
+
+@pytest.mark.spec("CIBA Core 1.0", "11", "expired_token once the approval is over")
+def test_the_sweep_that_overtakes_a_redemption_is_expired_token(door: Door) -> None:
+    auth_req_id = door.asked()
+    door.approve()
+    until_at = door.request().approved_until_at
+    assert until_at is not None
+    swept, answer = overtaken(lambda: expire_due(now=until_at), lambda: door.poll(auth_req_id))
+    assert swept == 1
+    refused_as(door, answer, "expired_token", state="expired")
+
+
+def test_a_policy_that_overtakes_a_redemption_is_access_denied(door: Door) -> None:
+    auth_req_id = door.asked()
+    door.approve()
+    request = door.request()
+    load_policy(DENY_ALL, by="cli:test", now=clock.now())
+    _state, answer = overtaken(lambda: reconsider(request, now=clock.now()), lambda: door.poll(auth_req_id))
+    refused_as(door, answer, "access_denied", state="denied")
+
+
+def test_a_suspension_that_overtakes_a_redemption_is_access_denied(door: Door) -> None:
+    auth_req_id = door.asked()
+    door.approve()
+    door.poll("another")  # the agent is known to this process: its poll is not refused at the door
+    agent = door.request().agent
+    _done, answer = overtaken(
+        lambda: suspend_agent(agent, reason="race", by="cli:test", now=clock.now()),
+        lambda: door.poll(auth_req_id),
+    )
+    refused_as(door, answer, "access_denied", state="cancelled")
+
+
+def test_a_redemption_that_overtakes_another_is_invalid_grant(door: Door) -> None:
+    auth_req_id = door.asked()
+    door.approve()
+    first, second = overtaken(lambda: door.poll(auth_req_id), lambda: door.poll(auth_req_id))
+    assert first.status_code == 200
+    assert error_of(second) == (400, "invalid_grant")
+    assert AccessToken.objects.filter(request=door.request()).count() == 1
+
+
+def refused_as(door: Door, answer: Any, code: str, *, state: str) -> None:
+    """One refusal with the code of the state that won; the log has it, and nothing was issued."""
+    assert error_of(answer) == (400, code)
+    assert door.request().state == state
+    assert not AccessToken.objects.exists()
+    [refusal] = [e for e in entries("authorization.redemption.refused") if e["data"]["request"] == door.request().ref]
+    assert refusal["data"]["code"] == code

@@ -16,7 +16,7 @@ from aims.authorization import queries
 from aims.authorization.asking import Asking
 from aims.authorization.errors import AccessDenied, InvalidGrant
 from aims.authorization.models import ApprovalRequest
-from aims.authorization.request_errors import AlreadyDecided, ExpiredToken
+from aims.authorization.request_errors import ExpiredToken
 from aims.authorization.request_events import RedemptionRefused, RequestRedeemed
 from aims.authorization.services import policy, polling, tokens
 from aims.authorization.services.backchannel import once
@@ -90,33 +90,37 @@ def _outcome(agent: Agent, auth_req_id: str, *, now: datetime) -> Outcome:
     if door is None:
         return _refused(agent, "", InvalidGrant())
     request = door.request
-    state = RequestState(request.state)
-    if state in OPEN and request.expires_at > now:
+    if RequestState(request.state) in OPEN and request.expires_at > now:
         return polling.answer_pending(door, now=now)
-    if state in OPEN or state == RequestState.EXPIRED:
-        return _refused(agent, request.ref, ExpiredToken())
-    if state == RequestState.REDEEMED:
-        return _refused(agent, request.ref, InvalidGrant())
-    if state != RequestState.APPROVED:
-        return _refused(agent, request.ref, AccessDenied("The request was not approved."))
+    if error := _not_redeemable(request, now=now):
+        return _refused(agent, request.ref, error)
     return _redeemed(agent, request, now=now)
+
+
+def _not_redeemable(request: ApprovalRequest, *, now: datetime) -> AimsError | None:
+    """Return the error of §11 for a request that waits no more; None where it was approved and may still be used."""
+    state = RequestState(request.state)
+    if state == RequestState.APPROVED:
+        is_in_time = request.approved_until_at is not None and request.approved_until_at > now
+        return None if is_in_time else ExpiredToken()
+    if state in OPEN or state == RequestState.EXPIRED:
+        return ExpiredToken()
+    if state == RequestState.REDEEMED:
+        return InvalidGrant()
+    return AccessDenied("The request was not approved.")
 
 
 def _redeemed(agent: Agent, seen: ApprovalRequest, *, now: datetime) -> Outcome:
     request = locked(seen)
+    # Whoever was faster (a redemption, a withdrawal, the sweep) has left a state: the answer is that state's.
+    if error := _not_redeemable(request, now=now):
+        return _refused(agent, request.ref, error)
     if request.agent.state != AgentState.ACTIVE:
         return _refused(agent, request.ref, AccessDenied("The request was not approved."))
-    if RequestState(request.state) != RequestState.APPROVED:
-        return _refused(agent, request.ref, InvalidGrant())
-    if request.approved_until_at is None or request.approved_until_at <= now:
-        return _refused(agent, request.ref, ExpiredToken())
     answer = _reconsidered(request, now=now)
     if isinstance(answer, AimsError):
         return answer
-    try:
-        move(request, to=RequestState.REDEEMED, of=frozenset({RequestState.APPROVED}), redeemed_at=now)
-    except AlreadyDecided:
-        return _refused(agent, request.ref, InvalidGrant())
+    move(request, to=RequestState.REDEEMED, of=frozenset({RequestState.APPROVED}), redeemed_at=now)
     return _issued(request, answer, now=now)
 
 
