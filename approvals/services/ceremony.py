@@ -63,10 +63,17 @@ def check_open(request: ApprovalRequest, person: User, now: datetime) -> None:
         raise NotYours
     if Decision.objects.filter(request=request, person=person).exists():
         raise errors.AlreadyYours
-    if RequestState(request.state) not in OPEN:
-        raise AlreadyDecided(detail=request.state)
+    check_waits(RequestState(request.state))
     if request.expires_at <= now:
         raise RequestOver
+
+
+def check_waits(state: RequestState) -> None:
+    """Raise unless a request in this state waits for decisions; one that the sweep has ended says so."""
+    if state == RequestState.EXPIRED:
+        raise RequestOver
+    if state not in OPEN:
+        raise AlreadyDecided(detail=state)
 
 
 def _prepared(

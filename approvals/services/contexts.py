@@ -35,8 +35,9 @@ def prepare(
     mine = {"request": request, "person": person, "session_key": session_key, "decision": decision}
     while True:
         fresh = _context_for(request, person, decision, locale, rendering_hash, now)
-        prepared, _made = PreparedContext.objects.get_or_create(**mine, defaults=fresh)
-        if _is_reusable(prepared, request, rendering_hash, now):
+        prepared, is_new = PreparedContext.objects.get_or_create(**mine, defaults=fresh)
+        # A new one is as good as it can get, even where the request has ended since the page looked.
+        if is_new or _is_reusable(prepared, request, rendering_hash, now):
             return prepared
         PreparedContext.objects.filter(pk=prepared.pk, challenge=prepared.challenge).delete()
 

@@ -13,13 +13,13 @@ from django.db import IntegrityError, transaction
 from aims.authorization.models import ApprovalRequest
 from aims.authorization.request_errors import AlreadyDecided, PolicyChanged
 from aims.authorization.services import requests
-from aims.authorization.states import OPEN, RequestState
+from aims.authorization.states import RequestState
 from aims.kit.errors import AimsError
 from aims.kit.ids import tagged_hash
 from aims.people.models import Passkey, User
 from approvals import errors, events
 from approvals.models import Decision, PreparedContext, Receipt
-from approvals.services.ceremony import Signed, check_open, verified
+from approvals.services.ceremony import Signed, check_open, check_waits, verified
 from approvals.services.evidence import evidence_of, is_synced, receipt_of
 from audit.write import record
 
@@ -130,13 +130,15 @@ def _deny(request: ApprovalRequest, person: User, signed: Signed | None, now: da
 
 
 def _lock(request: ApprovalRequest, *, yeses: int | None) -> RequestState:
-    """Hold the request's row until commit, so that its decisions are counted one after another; return its state."""
-    state = ApprovalRequest.objects.select_for_update().values_list("state", flat=True).get(pk=request.pk)
-    if RequestState(state) not in OPEN:
-        raise AlreadyDecided(detail=state)
+    """Hold the request until commit, so that its decisions are counted one after another; return its state.
+
+    With the agent's row before it, as everywhere: who withdraws or redeems takes the same locks in the same order.
+    """
+    state = RequestState(requests.locked(request).state)
+    check_waits(state)
     if yeses is not None and yeses != Decision.objects.filter(request=request, decision="approve").count():
         raise _Raced
-    return RequestState(state)
+    return state
 
 
 def _consume(signed: Signed) -> None:

@@ -130,12 +130,3 @@ def test_one_assertion_sent_twice_counts_once(stage: Stage, round_: int) -> None
     assert Decision.objects.count() == Receipt.objects.count() == 1
     request.refresh_from_db()
     assert request.state == "approved"
-
-
-@pytest.mark.scaled
-@pytest.mark.django_db(transaction=True)
-def test_two_reloads_at_once_share_one_context(stage: Stage) -> None:
-    stage.open()
-    pages = [ApprovalRequest.objects.get(), ApprovalRequest.objects.get()]
-    challenges = at_once(*[lambda each=each: bytes(stage.prepare(each).challenge) for each in pages])
-    assert len(set(challenges)) == PreparedContext.objects.count() == 1

@@ -35,7 +35,7 @@ from aims.authorization.states import OPEN, RequestState, sources_of
 from aims.identifier.models import Agent, AgentState
 from aims.kit.ids import digest
 from aims.kit.nudge import Topic, nudge
-from aims.people.models import User
+from aims.people.models import Role, RoleHolding, User
 from aims.policy.engine import Deny
 from audit.write import Event, Facts, record
 
@@ -73,7 +73,7 @@ def approve(request: ApprovalRequest, *, evidence: Evidence, receipt: ReceiptRef
     assert request.required == 1, "quorum is not built; opening and apply refuse it"
     with transaction.atomic():
         row = locked(request)
-        person = User.objects.get(ref=evidence.person_ref)
+        person = _held(evidence.person_ref)
         _guard_decision(row, person, now=now)
         _guard_policy(row, person, now=now)
         move(
@@ -263,13 +263,20 @@ def locked(request: ApprovalRequest) -> ApprovalRequest:
     return rows.select_related("agent", "agent__owner", "subject").get(pk=request.pk)
 
 
+def _held(person_ref: str) -> User:
+    """Return a person, their row and their role as an approver locked: who ends either waits for us, or we see it."""
+    person = User.objects.select_for_update(no_key=True).get(ref=person_ref)
+    roles = RoleHolding.objects.select_for_update(no_key=True)
+    list(roles.filter(person=person, role=Role.APPROVER, until_at=None).values_list("pk"))
+    return person
+
+
 def _guard_decision(request: ApprovalRequest, person: User, *, now: datetime) -> None:
     if RequestState(request.state) not in OPEN:
         raise AlreadyDecided(detail=request.ref)
     if request.expires_at <= now:
         raise RequestOver(detail=request.ref)
-    # The agent's row is locked: a suspension waits for us, or we see it.
-    if Agent.objects.select_for_update().get(pk=request.agent_id).state != AgentState.ACTIVE:
+    if request.agent.state != AgentState.ACTIVE:  # its row is locked: a suspension waits for us, or we see it
         raise AgentNotActive(detail=request.ref)
     if not queries.may_decide(person, request):
         raise NotYours(detail=request.ref)

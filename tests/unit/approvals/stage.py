@@ -93,11 +93,12 @@ class Stage:
         decision: str = "approve",
         session_key: str = "s1",
         now: datetime | None = None,
+        person: User | None = None,
     ) -> PreparedContext:
-        """Prepare a context as the page does."""
+        """Prepare a context as the page does, for Ada unless told."""
         return services.prepare(
             request,
-            person=self.ada,
+            person=person or self.ada,
             session_key=session_key,
             decision=decision,
             card=cards.card(bytes(request.statement)),

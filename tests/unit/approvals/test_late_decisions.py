@@ -36,6 +36,24 @@ def test_an_expired_request_is_refused_before_the_sweep_has_seen_it(stage: Stage
     nothing_happened(request)
 
 
+def test_a_request_that_the_sweep_has_ended_is_told_to_be_over(stage: Stage) -> None:
+    request = stage.open()
+    response = stage.sign(stage.prepare(request))
+    requests.expire_due(now=request.expires_at)
+    request.refresh_from_db()
+    with pytest.raises(RequestOver):
+        stage.approve(request, response=response)
+    assert not Decision.objects.exists()
+
+
+def test_what_is_prepared_for_a_request_that_has_just_ended_signs_nothing(stage: Stage) -> None:
+    request = stage.open()
+    prepared = stage.prepare(request, now=request.expires_at)
+    with pytest.raises(RequestOver):
+        stage.approve(request, response=stage.sign(prepared), now=request.expires_at)
+    nothing_happened(request)
+
+
 def test_a_withdrawn_request_is_refused(stage: Stage) -> None:
     request = stage.open()
     response = stage.sign(stage.prepare(request))
