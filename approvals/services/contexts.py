@@ -35,9 +35,8 @@ def prepare(
     mine = {"request": request, "person": person, "session_key": session_key, "decision": decision}
     while True:
         fresh = _context_for(request, person, decision, locale, rendering_hash, now)
-        prepared, is_new = PreparedContext.objects.get_or_create(**mine, defaults=fresh)
-        # A new one is as good as it can get, even where the request has ended since the page looked.
-        if is_new or _is_reusable(prepared, request, rendering_hash, now):
+        prepared, _made = PreparedContext.objects.get_or_create(**mine, defaults=fresh)
+        if _is_reusable(prepared, request, rendering_hash, now):
             return prepared
         PreparedContext.objects.filter(pk=prepared.pk, challenge=prepared.challenge).delete()
 
@@ -45,7 +44,8 @@ def prepare(
 def _context_for(
     request: ApprovalRequest, person: User, decision: str, locale: str, rendering_hash: str, now: datetime
 ) -> dict[str, Any]:
-    expires_at = min(request.expires_at, now + timedelta(seconds=context.LIFETIME_MAX_S))
+    # Whole seconds, as C says them: what is signed in the fraction after would be worth nothing to a verifier.
+    expires_at = min(request.expires_at, now + timedelta(seconds=context.LIFETIME_MAX_S)).replace(microsecond=0)
     raw = context.build(
         context.Context(
             request_hash=request.request_hash,

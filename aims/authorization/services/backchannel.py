@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 from typing import TypeVar
 
 from django.conf import settings
@@ -129,7 +130,8 @@ def _open(command: OpenRequest, asked: Asked, signed: Unpacked | None, *, mode: 
         signed_request=signed.raw if signed else None,
         sealed_delivery=_sealed(auth_req_id, asked.notification_token) if asked.notification_token else None,
     )
-    lifetime_s = int((request.expires_at - request.opened_at).total_seconds())
+    # It ends with the signed second: counted from the second in which it was received.
+    lifetime_s = ceil((request.expires_at - request.opened_at).total_seconds())
     return Accepted(auth_req_id=auth_req_id, expires_in=lifetime_s, interval=INTERVAL_S)
 
 

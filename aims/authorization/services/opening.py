@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -134,7 +134,7 @@ def _store(
         required=asking.quorum,
         use_within_s=statement.use_within_s,
         opened_at=now,
-        expires_at=now + timedelta(seconds=statement.exp - statement.iat),
+        expires_at=datetime.fromtimestamp(statement.exp, UTC),  # what is signed, to the second
     )
 
 

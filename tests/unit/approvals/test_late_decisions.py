@@ -5,15 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 
+from aims.authorization.models import ApprovalRequest
 from aims.authorization.request_errors import AgentNotActive, AlreadyDecided, NotYours, PolicyChanged, RequestOver
 from aims.authorization.services import requests
+from aims.credentials.queries import published_jwks
 from aims.identifier.services import suspend
 from aims.kit import clock
 from aims.people.models import Passkey
 from aims.policy.services import load_policy
 from approvals import errors, services
 from approvals.models import Decision, Receipt
+from approvals.verify import verify_receipt
 from tests.unit.approvals import stage as stages
 from tests.unit.approvals.stage import Stage, entries, nothing_happened
 
@@ -46,12 +50,27 @@ def test_a_request_that_the_sweep_has_ended_is_told_to_be_over(stage: Stage) -> 
     assert not Decision.objects.exists()
 
 
-def test_what_is_prepared_for_a_request_that_has_just_ended_signs_nothing(stage: Stage) -> None:
-    request = stage.open()
-    prepared = stage.prepare(request, now=request.expires_at)
-    with pytest.raises(RequestOver):
-        stage.approve(request, response=stage.sign(prepared), now=request.expires_at)
-    nothing_happened(request)
+@pytest.mark.parametrize("opened_at_us", [0, 700_000, 999_999])
+def test_a_yes_in_the_last_moment_of_a_request_verifies(stage: Stage, opened_at_us: int) -> None:
+    request = stage.open(requested_expiry_s=30, now=clock.now().replace(microsecond=opened_at_us))
+    last = request.expires_at - timedelta(microseconds=1)
+    stage.approve(request, response=stage.sign(stage.prepare(request, now=last)), now=last)
+    verifies(request)
+
+
+@pytest.mark.parametrize("prepared_at_us", [0, 700_000, 999_999])
+def test_a_yes_in_the_last_moment_of_a_context_verifies(stage: Stage, prepared_at_us: int) -> None:
+    request = stage.open(requested_expiry_s=3600)
+    prepared = stage.prepare(request, now=clock.now().replace(microsecond=prepared_at_us) + timedelta(seconds=1))
+    last = prepared.expires_at - timedelta(microseconds=1)
+    stage.approve(request, response=stage.sign(prepared), now=last)
+    verifies(request)
+
+
+def verifies(request: ApprovalRequest) -> None:
+    """The receipt stands before a verifier that knows no more than what was signed."""
+    receipt = Receipt.objects.get(request=request)
+    verify_receipt(receipt.jws, jwks=published_jwks(), origins=settings.RP_ORIGINS)
 
 
 def test_a_withdrawn_request_is_refused(stage: Stage) -> None:
