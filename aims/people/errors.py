@@ -94,6 +94,18 @@ class LastKey(AimsError):
     status = 409
 
 
+class LastAdmin(AimsError):
+    """Without an admin who can sign in, nobody could invite, recover or appoint anybody."""
+
+    code = "last_admin"
+    public = _(
+        "This is the last admin who can sign in, and without one nobody could invite or recover anybody. Make somebody "
+        "else an admin first, and let them add a passkey. An operator can also make one on the server: "
+        "manage.py invite EMAIL --role admin."
+    )
+    status = 409
+
+
 class TooManyAttempts(AimsError):
     """A counter for one address or one key is full."""
 

@@ -60,7 +60,7 @@ TABLE: dict[str, Errors] = {
     "people_create": (people.EmailTaken, people.FieldRefused),
     "people_give_role_create": (people.FieldRefused,),
     "people_end_role_create": (people.NotHeld, people.FieldRefused),
-    "people_deactivate_create": (people.NotHeld,),
+    "people_deactivate_create": (people.LastAdmin, people.NotHeld),
     "people_reactivate_create": (people.NotHeld,),
     "groups_create": (people.GroupTaken, people.FieldRefused),
     "groups_join_create": (),

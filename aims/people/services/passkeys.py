@@ -13,6 +13,7 @@ from aims.people.errors import KeyRefused, LastKey, NotHeld
 from aims.people.models import Ceremony, Passkey, SignedInSession, User
 from aims.people.options import request_options
 from aims.people.services import ceremonies
+from aims.people.services.admins import hold_admins, refuse_last_admin
 from aims.people.services.enrolment import clean_key_name, keep, options_for, verified_registration
 from aims.people.services.entries import about
 from aims.people.services.sessions import end_sessions, use_key, verified_assertion
@@ -71,13 +72,19 @@ def rename_passkey(key: Passkey, name: str, *, by: str, now: datetime) -> None:
 
 
 def end_passkey(key: Passkey, *, by: str, now: datetime) -> None:
-    """End a key and the sessions that it opened. Raises LastKey where its owner would lock themselves out, NotHeld."""
+    """End a key and the sessions that it opened.
+
+    Raises LastKey where its owner would lock themselves out, LastAdmin where everybody would be, NotHeld.
+    """
     with transaction.atomic():
+        hold_admins()
         # The row of the person is the lock: two keys ended at once would each see the other as what is left.
         person = User.objects.select_for_update().get(pk=key.person.pk)
         left = person.passkeys.filter(ended_at=None).exclude(pk=key.pk)
-        if by == person.ref and not left.exists():
-            raise LastKey
+        if not left.exists():
+            if by == person.ref:
+                raise LastKey
+            refuse_last_admin(person)
         if not Passkey.objects.filter(pk=key.pk, ended_at=None).update(ended_at=now, ended_by=by):
             raise NotHeld
         end_sessions(SignedInSession.objects.filter(passkey=key))

@@ -14,6 +14,7 @@ from aims.kit.nudge import Topic, nudge
 from aims.people import events
 from aims.people.errors import EmailTaken, FieldRefused, GroupTaken, NotHeld
 from aims.people.models import Group, Invitation, Membership, Role, RoleHolding, User
+from aims.people.services.admins import hold_admins, refuse_last_admin
 from aims.people.services.entries import about
 from aims.people.services.sessions import end_all_sessions
 from audit.write import record
@@ -49,8 +50,13 @@ def change_profile(person: User, *, by: str, now: datetime, **changes: str) -> N
 
 
 def deactivate(person: User, *, by: str, now: datetime) -> None:
-    """Shut a person out: their sessions and open links end, their keys sign nothing. Undone by ``reactivate``."""
+    """Shut a person out: their sessions and open links end, their keys sign nothing. Undone by ``reactivate``.
+
+    Raises LastAdmin, NotHeld.
+    """
     with transaction.atomic():
+        hold_admins()
+        refuse_last_admin(person)
         if not User.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
             raise NotHeld
         Invitation.objects.filter(person=person, used_at=None, expires_at__gt=now).update(expires_at=now)
@@ -83,8 +89,11 @@ def hold_role(person: User, role: str, *, by: str, now: datetime) -> None:
 
 
 def end_role(person: User, role: str, *, by: str, now: datetime) -> None:
-    """End a role from now on. Raises NotHeld. Sessions go on: each page asks for the role again."""
+    """End a role from now on. Raises LastAdmin, NotHeld. Sessions go on: each page asks for the role again."""
     with transaction.atomic():
+        if role == Role.ADMIN:
+            hold_admins()
+            refuse_last_admin(person)
         if not RoleHolding.objects.filter(person=person, role=role, until_at=None).update(until_at=now):
             raise NotHeld
         record(events.RoleEnded(person=person.ref, role=role), by=by, facts=about(person))
