@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 TYP = "at+jwt"
 LIFETIME_S = 300
 LIFETIME_MAX_S = 3600
+# What a token rests on must last so long still: ``exp`` has whole seconds, and less could be over on arrival.
+LEAST = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenFacts:
-    """What a token will say. expires_at: never after ``approved_until`` where a person approved.
+    """What a token will say. expires_at: of ``expiry``.
 
     approval: the claim of that name. subject_signed: acr, amr, auth_time, only if the subject signed.
     """
@@ -28,6 +30,11 @@ class TokenFacts:
     expires_at: datetime
     approval: Mapping[str, Any] | None
     subject_signed: Mapping[str, Any] | None
+
+
+def expiry(*, now: datetime, ends: Iterable[datetime]) -> datetime:
+    """Return when a token ends, on a whole second. ends: of all that it rests on, a person's yes or a grant."""
+    return min(now + timedelta(seconds=LIFETIME_S), *ends).replace(microsecond=0)
 
 
 def claims_of(facts: TokenFacts, *, issuer: str, jti: str, now: datetime) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -15,7 +15,7 @@ from aims.authorization.models import DelegationGrant
 from aims.authorization.services import policy, tokens
 from aims.authorization.services.issuing import Seen, issue
 from aims.authorization.target import Target
-from aims.authorization.tokens import LIFETIME_S, TokenFacts
+from aims.authorization.tokens import LEAST, TokenFacts, expiry
 from aims.authorization.wanted import Wanted
 from aims.identifier.models import Agent
 from aims.kit.ids import new_ref
@@ -36,23 +36,29 @@ def grant(client: Client, target: Target, *, now: datetime) -> dict[str, Any]:
     """
     agent = client.agent
     assert agent is not None
-    allowed = _decide(client, agent, target, now=now)
-    prepared = tokens.prepare(_facts(client, target, now), agent=agent, request=None, now=now)
-    event, facts = tokens.entry_of(
+    covers = _covering(client, agent, target, now=now)
+    allowed = _decide(client, agent, target, covers)
+    # A grant that runs out by itself takes its tokens along, as one that is taken back does.
+    expires_at = expiry(now=now, ends=[grant.until_at for grant in covers if grant])
+    facts = _facts(client, target, expires_at)
+    prepared = tokens.prepare(facts, agent=agent, request=None, now=now)
+    event, mandatory = tokens.entry_of(
         prepared,
         actions=[item.action.name for item in target.wanted],
         policy_version=allowed.version,
         policies=allowed.policies,
     )
     seen = Seen(agent=agent, resource=target.resource, policy_version=allowed.version, policy_hash=allowed.hash)
-    issue(prepared, proof=client.proof, seen=seen, payload=inbox_payload(event, by=client.identifier, facts=facts))
+    issue(prepared, proof=client.proof, seen=seen, payload=inbox_payload(event, by=client.identifier, facts=mandatory))
     return prepared.response()
 
 
-def _decide(client: Client, agent: Agent, target: Target, *, now: datetime) -> Allow:
+def _decide(client: Client, agent: Agent, target: Target, covers: Sequence[DelegationGrant | None]) -> Allow:
     active = policies.active(may_recall=client.is_recalled)
-    grants = _grants(client, agent, target, now=now)
-    decisions = [policies.decide(_policy_facts(agent, target, item, grants, now=now), active) for item in target.wanted]
+    decisions = [
+        policies.decide(_policy_facts(agent, target, item, grant), active)
+        for item, grant in zip(target.wanted, covers, strict=True)
+    ]
     # Several details: the strictest wins, and one no is a no to all.
     for decision in decisions:
         if isinstance(decision, Deny):
@@ -65,6 +71,14 @@ def _decide(client: Client, agent: Agent, target: Target, *, now: datetime) -> A
     return Allow(policies=named, version=decisions[0].version, hash=decisions[0].hash)
 
 
+def _covering(client: Client, agent: Agent, target: Target, *, now: datetime) -> list[DelegationGrant | None]:
+    """Return the grant that covers each wanted action and lasts longest, None where none does."""
+    grants = _grants(client, agent, target, now=now)
+    kinds = [((item.detail or {}).get("type", ""), item.action.name) for item in target.wanted]
+    found = [queries.covering(grants, actions=(name,), types=(kind,), now=now + LEAST) for kind, name in kinds]
+    return [each[0] if each else None for each in found]
+
+
 def _grants(client: Client, agent: Agent, target: Target, *, now: datetime) -> list[DelegationGrant]:
     """Return the agent's grants at the resource; from memory only with an agent from memory, of the same version."""
     resource = target.resource.identifier
@@ -73,15 +87,11 @@ def _grants(client: Client, agent: Agent, target: Target, *, now: datetime) -> l
     return _known.keep(slot, queries.grants_at(agent, resource, now=now)) if found is None else found
 
 
-def _policy_facts(
-    agent: Agent, target: Target, item: Wanted, grants: Sequence[DelegationGrant], *, now: datetime
-) -> PolicyFacts:
-    kind = (item.detail or {}).get("type", "")
-    found = queries.covering(grants, actions=(item.action.name,), types=(kind,), now=now)
-    return policy.facts_under(found[0].ref if found else None, agent, None, target.resource, item)
+def _policy_facts(agent: Agent, target: Target, item: Wanted, grant: DelegationGrant | None) -> PolicyFacts:
+    return policy.facts_under(grant.ref if grant else None, agent, None, target.resource, item)
 
 
-def _facts(client: Client, target: Target, now: datetime) -> TokenFacts:
+def _facts(client: Client, target: Target, expires_at: datetime) -> TokenFacts:
     return TokenFacts(
         client_id=client.identifier,
         subject=client.identifier,
@@ -89,7 +99,7 @@ def _facts(client: Client, target: Target, now: datetime) -> TokenFacts:
         scope=target.scope,
         authorization_details=target.details,
         txn=new_ref("txn"),
-        expires_at=(now + timedelta(seconds=LIFETIME_S)).replace(microsecond=0),
+        expires_at=expires_at,
         approval=None,
         subject_signed=None,
     )

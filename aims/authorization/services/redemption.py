@@ -5,8 +5,9 @@ Rows are locked in one order everywhere: agent, request, door.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -15,7 +16,7 @@ from aims.authentication.client import Client
 from aims.authorization import queries
 from aims.authorization.asking import Asking
 from aims.authorization.errors import AccessDenied, InvalidGrant
-from aims.authorization.models import ApprovalRequest
+from aims.authorization.models import ApprovalRequest, DelegationGrant
 from aims.authorization.request_errors import ExpiredToken
 from aims.authorization.request_events import RedemptionRefused, RequestRedeemed
 from aims.authorization.services import policy, polling, tokens
@@ -23,7 +24,7 @@ from aims.authorization.services.backchannel import once
 from aims.authorization.services.requests import deny_by_policy, facts_of, locked, move, supersede
 from aims.authorization.statement import Statement, parse, request_hash
 from aims.authorization.states import OPEN, RequestState
-from aims.authorization.tokens import LIFETIME_S, TokenFacts
+from aims.authorization.tokens import LEAST, LIFETIME_S, TokenFacts, expiry
 from aims.credentials import signing
 from aims.credentials.models import KeyPurpose
 from aims.identifier.models import Agent, AgentState
@@ -125,7 +126,7 @@ def _redeemed(agent: Agent, seen: ApprovalRequest, *, now: datetime) -> Outcome:
 
 
 def _reconsidered(request: ApprovalRequest, *, now: datetime) -> Asking | AimsError:
-    answer = policy.consult_again(request, now=now)
+    answer = policy.consult_again(request, now=now + LEAST)  # a grant about to run out allows nothing any more
     if isinstance(answer, Deny):
         deny_by_policy(request, answer, now=now)
         return AccessDenied("The policy has changed and does not allow this any more.")
@@ -159,17 +160,41 @@ def _issued(request: ApprovalRequest, asking: Asking, *, now: datetime) -> dict[
 
 def _token_facts(request: ApprovalRequest, statement: Statement, *, now: datetime) -> TokenFacts:
     assert request.approved_until_at is not None
+    grants = queries.grants_covering(
+        agent=request.agent, person=request.subject, resource=request.resource, actions=(), types=(), now=now + LEAST
+    )
+    theirs = _covering_all(request, [grant for grant in grants if grant.from_person_id == request.subject_id], now=now)
+    # The person if they signed or a grant from them covers all of it; else the agent acts for itself.
+    is_for_person = request.subject_signed is not None or theirs is not None
+    ends = [request.approved_until_at, *_ends(request, grants, now=now)]
+    if theirs and request.subject_signed is None:
+        ends.append(theirs.until_at)
     return TokenFacts(
         client_id=statement.client_id,
-        subject=_sub(request, statement, now=now),
+        subject=statement.sub if is_for_person else statement.client_id,
         audience=statement.resource,
         scope=statement.scope,
         authorization_details=statement.authorization_details,  # exactly as approved
         txn=request.txn,
-        expires_at=min(now + timedelta(seconds=LIFETIME_S), request.approved_until_at),
+        expires_at=expiry(now=now, ends=ends),
         approval=tokens.approval_of(request),
         subject_signed=request.subject_signed,
     )
+
+
+def _covering_all(
+    request: ApprovalRequest, grants: Sequence[DelegationGrant], *, now: datetime
+) -> DelegationGrant | None:
+    """Return the grant that covers all of a request and lasts longest."""
+    actions, types = {kept["action"] for kept in request.facts}, {kept["detail_type"] for kept in request.facts}
+    return next(iter(queries.covering(grants, actions=actions, types=types, now=now)), None)
+
+
+def _ends(request: ApprovalRequest, grants: Sequence[DelegationGrant], *, now: datetime) -> Iterator[datetime]:
+    """Yield when the grant ends that covers each part of a request: the policy was asked under these."""
+    for kept in request.facts:
+        for grant in queries.covering(grants, actions=(kept["action"],), types=(kept["detail_type"],), now=now)[:1]:
+            yield grant.until_at
 
 
 def _identity(request: ApprovalRequest, statement: Statement, *, now: datetime) -> dict[str, Any] | None:
@@ -185,22 +210,6 @@ def _identity(request: ApprovalRequest, statement: Statement, *, now: datetime) 
         "exp": now_s + LIFETIME_S,
         "txn": request.txn,
     } | dict(request.subject_signed)
-
-
-def _sub(request: ApprovalRequest, statement: Statement, *, now: datetime) -> str:
-    """Return the person if they signed or a grant from them covers all of it; else the agent acts for itself."""
-    if request.subject_signed is not None:
-        return statement.sub
-    grants = queries.grants_covering(
-        agent=request.agent,
-        person=request.subject,
-        resource=request.resource,
-        actions={kept["action"] for kept in request.facts},
-        types={kept["detail_type"] for kept in request.facts},
-        now=now,
-    )
-    is_theirs = any(grant.from_person_id == request.subject_id for grant in grants)
-    return statement.sub if is_theirs else statement.client_id
 
 
 def _refused(agent: Agent, ref: str, error: AimsError) -> AimsError:

@@ -264,13 +264,3 @@ def test_a_request_that_needs_no_grant_does_not_end_with_a_strangers(door: Door)
     take_back(give(door, from_person=ben, actions=("payments.create",), detail_types=("payment_initiation",)))
     door.approve()
     assert door.poll(auth_req_id).status_code == 200
-
-
-def test_a_grant_taken_back_after_its_end_takes_the_tokens_it_left_behind(door: Door) -> None:
-    take_back(wide(door))
-    brief = give(door, until_at=clock.now() + timedelta(seconds=10))
-    held = read_token(door)
-    with clock.shifted(timedelta(seconds=20)):
-        assert is_active(door, held)
-        take_back(brief)
-        assert not is_active(door, held)
