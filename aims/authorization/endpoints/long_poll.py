@@ -9,13 +9,14 @@ Spec: RFC 7240 §4.3; CIBA Core 1.0 §10.1 allows to hold a poll, for at most 30
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.request import parse_http_list
 
-from django.db import connections
+from django.db import Error, connections
 from django.http import HttpResponse
 
 from aims.authorization.pipeline import Call, answer, error_response
@@ -26,6 +27,8 @@ from aims.kit import clock
 from aims.kit.bell import Waiting
 from aims.kit.errors import AimsError
 from aims.kit.nudge import Topic
+
+log = logging.getLogger(__name__)
 
 PATH = "/oauth/token"
 WAIT_MAX_S = 25
@@ -78,7 +81,8 @@ class LongPoll:
 
         scope[_WORD] = None
         await self._app(scope, receive, keep)
-        if held := scope[_WORD]:
+        held = scope[_WORD]
+        if held and messages:  # no messages: the client hung up while Django worked, and Django answered nobody
             response = await _unless_gone(_better(held, started + wait_s), receive)
             messages = _replaced(messages, response) if response else messages
         for message in messages:
@@ -105,13 +109,24 @@ def _seconds(wish: str) -> int | None:
 
 async def _unless_gone(better: Awaitable[HttpResponse | None], receive: Receive) -> HttpResponse | None:
     """Return the better answer; None, and nobody waits any more, where the client hangs up before."""
-    waiting, gone = asyncio.ensure_future(better), asyncio.ensure_future(receive())
+    waiting, gone = asyncio.ensure_future(better), asyncio.ensure_future(_hung_up(receive))
     try:
         await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
         return waiting.result() if waiting.done() else None
+    except asyncio.CancelledError:  # the server stops: what Django said is better than an answer that breaks off
+        return None
+    except Error:
+        log.exception("a held poll could not look again; it is told that its request is pending, as it was")
+        return None
     finally:
         waiting.cancel()
         gone.cancel()
+
+
+async def _hung_up(receive: Receive) -> None:
+    """Return when the client is gone; a server may hand over what is left of the body before."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _better(held: _Held, deadline: float) -> HttpResponse | None:
