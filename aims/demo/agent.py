@@ -100,7 +100,7 @@ class Courier:
         say(f"paid: {done.json()['amount']['amount']} EUR, under approval {done.json()['approval']}.")
         again = self._pay(order, token)
         must(again.status_code == 403, "one approval was used twice", again.text)
-        say(f"tried to pay again: refused, {again.json()['error_description']}.")
+        say(f"tried to pay again: refused. {again.json()['error_description']}")
         return dict(done.json())
 
     def _token(self, form: dict[str, str]) -> OAuthAnswer:

@@ -1,150 +1,139 @@
 """The demo's resource server: a payments API that does what a token allows, once, and nothing else.
 
-It trusts only the issuer's published keys: checks the token itself (RFC 9068 §4), demands a human approval for
-payments, compares the approved details with the call, introspects at use (RFC 7662) and remembers each
-``approval.id`` for ever, so that one approval is one payment.
+It trusts only the issuer's published keys. Its checks are those of ``aims.resource_server``, the folder that any API may
+copy: for reading a scope, for paying a person's approval of exactly this payment, which the issuer still stands by.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sqlite3
-import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-
-import requests
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from urllib.parse import urlsplit
 
 from aims.demo.client import Client
 from aims.demo.keys import load_or_make
+from aims.resource_server import jws, metadata
+from aims.resource_server.errors import Refused
+from aims.resource_server.guard import Guard, Request
+from aims.resource_server.keys import IssuerKeys
+from aims.resource_server.memory import InFile
 
 BODY_MAX_BYTES = 16 * 1024
 CLOCK_SKEW_S = 10
+READ, PAY = "accounts.read", "payment_initiation"
+_UNREAD = {"Connection": "close"}  # or the body that was not read would be taken for the next request
 
 
-class Refused(Exception):
-    """Why a call is not done, as RFC 6750 §3.1 and RFC 9470 §3 spell it."""
+def guard_of(client: Client, identifier: str, ledger: Path) -> Guard:
+    """Return the API's checks. client: the API itself, which introspects. ledger: where used approvals stand."""
 
-    def __init__(self, status: int, error: str, description: str) -> None:
-        super().__init__(description)
-        self.status, self.error, self.description = status, error, description
+    def introspect(token: str) -> Mapping[str, Any]:
+        return client.call("introspection_endpoint", {"token": token}).body
+
+    return Guard(
+        issuer=client.issuer,
+        identifier=identifier,
+        keys=IssuerKeys(client.metadata["jwks_uri"]),
+        token_algorithms=frozenset({"ES256"}),
+        proof_algorithms=jws.ALGORITHMS,
+        memory=InFile(ledger),
+        introspect=introspect,
+        takes_bearer=True,  # the issuer binds none to a key yet; one that is bound is taken only with its key
+        nonces=None,
+        skew_s=CLOCK_SKEW_S,
+        metadata_url=metadata.well_known_url(identifier),
+    )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Payments:
     """The API behind the HTTP face. ``ledger``: a SQLite file that remembers what was paid under which approval."""
 
-    client: Client
-    identifier: str
+    guard: Guard
     ledger: Path
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    keys: KeySet | None = None
 
     def __post_init__(self) -> None:
-        with self._open() as book:
+        with closing(sqlite3.connect(self.ledger)) as book, book:
             book.execute("CREATE TABLE IF NOT EXISTS paid (approval TEXT PRIMARY KEY, details TEXT, at INTEGER)")
 
-    def balance(self, token: str) -> dict[str, Any]:
-        claims = self._claims(token)
-        if "accounts.read" not in str(claims.get("scope", "")).split():
-            raise Refused(403, "insufficient_scope", "the scope accounts.read is needed")
+    def about(self) -> dict[str, Any]:
+        """Return what this API says of itself. Spec: RFC 9728 §2."""
+        return metadata.document(
+            identifier=self.guard.identifier,
+            authorization_servers=[self.guard.issuer],
+            takes_bearer=self.guard.takes_bearer,
+            proof_algorithms=self.guard.proof_algorithms,
+            name="Payments",
+            scopes=[READ],
+            detail_types=[PAY],
+        )
+
+    def balance(self, request: Request) -> dict[str, Any]:
+        call = self.guard.admit(request, now=time.time())
+        self.guard.require_scope(call, READ)
         return {"account": "DE89 3704 0044 0532 0130 00", "balance": "61204.55", "currency": "EUR"}
 
-    def pay(self, token: str, order: dict[str, Any]) -> dict[str, Any]:
+    def pay(self, request: Request, order: dict[str, Any]) -> dict[str, Any]:
         """Pay once, exactly as approved. order: an ``authorization_details`` object of type payment_initiation."""
-        claims = self._claims(token)
-        approval = claims.get("approval")
-        if not isinstance(approval, dict):
-            raise Refused(401, "insufficient_user_authentication", "this payment needs a person's approval")
-        if time.time() > approval["approved_until"]:
-            raise Refused(401, "invalid_token", "the approval has lapsed")
-        if order not in claims.get("authorization_details", []):
-            raise Refused(403, "insufficient_scope", "the token allows another payment than this one")
-        if not self._introspect(token).get("active"):
-            raise Refused(401, "invalid_token", "the token is no longer active")
-        self._spend(approval["id"], order)
-        return {"status": "paid", "approval": approval["id"], "amount": order["instructedAmount"]}
-
-    def _spend(self, approval_id: str, order: dict[str, Any]) -> None:
-        # The insert is the check: two equal calls at once leave one payment.
-        with self.lock, self._open() as book:
-            try:
-                book.execute("INSERT INTO paid VALUES (?, ?, ?)", (approval_id, json.dumps(order), int(time.time())))
-            except sqlite3.IntegrityError:
-                raise Refused(403, "access_denied", "this approval has already been used") from None
-
-    def _claims(self, token: str) -> dict[str, Any]:
-        """Return the claims of a valid access token for us. Spec: RFC 9068 §4."""
-        try:
-            decoded = jwt.decode(token, self._issuer_keys(), algorithms=["ES256"])
-        except (JoseError, ValueError) as error:
-            raise Refused(401, "invalid_token", f"not a token of our issuer ({type(error).__name__})") from error
-        claims, now = decoded.claims, time.time()
-        audience = claims.get("aud")
-        if str(decoded.header.get("typ", "")).lower().removeprefix("application/") != "at+jwt":
-            raise Refused(401, "invalid_token", "not an access token")
-        if claims.get("iss") != self.client.issuer or self.identifier not in (
-            audience if isinstance(audience, list) else [audience]
-        ):
-            raise Refused(401, "invalid_token", "the token is for somebody else")
-        if now > claims.get("exp", 0) + CLOCK_SKEW_S:
-            raise Refused(401, "invalid_token", "the token has expired")
-        return claims
-
-    def _issuer_keys(self) -> KeySet:
-        if self.keys is None:
-            answer = requests.get(self.client.metadata["jwks_uri"], timeout=5)
-            answer.raise_for_status()
-            self.keys = KeySet.import_key_set(answer.json())
-        return self.keys
-
-    def _introspect(self, token: str) -> dict[str, Any]:
-        return self.client.call("introspection_endpoint", {"token": token}).body
-
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.ledger)
+        now = time.time()
+        call = self.guard.admit(request, now=now)
+        approval = self.guard.use_approval(call, order, now=now)
+        # A crash here leaves an approval that is used and a payment that was not made: the agent must ask again.
+        with closing(sqlite3.connect(self.ledger)) as book, book:
+            book.execute("INSERT INTO paid VALUES (?, ?, ?)", (approval, json.dumps(order), int(now)))
+        return {"status": "paid", "approval": approval, "amount": order["instructedAmount"]}
 
 
 class Face(BaseHTTPRequestHandler):
-    """HTTP in front of ``Payments``: GET /accounts, POST /payments."""
+    """HTTP in front of ``Payments``: GET /accounts, POST /payments, and the metadata."""
 
     payments: Payments
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if self.path == urlsplit(str(self.payments.guard.metadata_url)).path:
+            return self._answer(200, self.payments.about())
         if self.path != "/accounts":
             return self._answer(404, {"error": "not_found"})
-        self._guarded(lambda token: self.payments.balance(token))
+        self._guarded(self.payments.balance)
 
     def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "0")
         if self.path != "/payments":
-            return self._answer(404, {"error": "not_found"})
-        size = int(self.headers.get("Content-Length") or 0)
-        if size > BODY_MAX_BYTES:
-            return self._answer(413, {"error": "too_large"})
+            return self._answer(404, {"error": "not_found"}, _UNREAD)
+        if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > BODY_MAX_BYTES:
+            return self._answer(413, {"error": "too_large"}, _UNREAD)
         try:
-            order = json.loads(self.rfile.read(size))
-        except ValueError:
+            order = json.loads(self.rfile.read(int(length)))
+        except (ValueError, RecursionError):
+            order = None
+        if not isinstance(order, dict):
             return self._answer(400, {"error": "invalid_request"})
-        self._guarded(lambda token: self.payments.pay(token, order))
+        self._guarded(lambda request: self.payments.pay(request, order))
 
-    def _guarded(self, act: Any) -> None:
-        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+    def _guarded(self, act: Callable[[Request], dict[str, Any]]) -> None:
+        guard = self.payments.guard
+        request = Request(
+            method=self.command,
+            url=guard.identifier.rstrip("/") + self.path,  # not from the Host header: whoever asks writes that
+            authorization=self.headers.get_all("Authorization", []),
+            dpop=self.headers.get_all("DPoP", []),
+            certificate=None,
+        )
         try:
-            if scheme.lower() != "bearer" or not token:
-                raise Refused(401, "", "send an access token")
-            self._answer(200, act(token.strip()))
-        except Refused as refusal:
-            challenge = f'Bearer error="{refusal.error}", error_description="{refusal.description}"'
-            body = {"error": refusal.error, "error_description": refusal.description}
-            self._answer(refusal.status, body, {"WWW-Authenticate": challenge if refusal.error else "Bearer"})
+            self._answer(200, act(request))
+        except Refused as refused:
+            body = {"error": refused.error, "error_description": refused.description}
+            self._answer(refused.status, body, guard.headers_of(refused, request))
 
     def _answer(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         raw = json.dumps(body).encode()
@@ -167,9 +156,8 @@ def main() -> None:
     parser.add_argument("--ledger", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
-    Face.payments = Payments(
-        Client(options.issuer, options.identifier, load_or_make(options.key)), options.identifier, options.ledger
-    )
+    client = Client(options.issuer, options.identifier, load_or_make(options.key))
+    Face.payments = Payments(guard_of(client, options.identifier, options.ledger), options.ledger)
     server = ThreadingHTTPServer(("127.0.0.1", options.port), Face)
     try:
         server.serve_forever()
