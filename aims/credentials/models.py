@@ -51,13 +51,15 @@ class KeyPurpose(models.TextChoices):
 class SigningKey(models.Model):
     """One of our signing keys, its private part wrapped under the first ``AIMS_KEK``.
 
-    Life: published (one cache lifetime before it signs), signing, retired (still published until everything it
-    signed has expired), then gone; receipt keys stay published for ever.
+    Life: published (one cache lifetime before it signs), signing, ending (until no process can hold it as its cached
+    signer), retired (its private part destroyed, still published until everything it signed has expired), then gone;
+    receipt keys stay published for ever. ``signs_until_at``: when its turn ends; while ending, when it is retired.
     """
 
     class State(models.TextChoices):
         PUBLISHED = "published"
         SIGNING = "signing"
+        ENDING = "ending"
         RETIRED = "retired"
 
     kid = models.CharField(max_length=43, unique=True, help_text="RFC 7638 thumbprint")

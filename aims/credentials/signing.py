@@ -15,7 +15,7 @@ from aims.credentials.models import KeyPurpose, SigningKey
 from aims.credentials.wrapping import unwrap
 from aims.kit import jose
 
-CACHED_S = 60.0
+CACHED_S = 60.0  # services/signing_keys.py keeps the private part of a key for longer than this after its turn
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The life of our signing keys: published, signing, retired. Each step is one transaction with one entry."""
+"""The life of our signing keys: published, signing, ending, retired. Each birth, start and end is one entry."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from audit.write import record
 
 CACHE_LIFETIME = timedelta(minutes=15)  # of /oauth/jwks: a key is published so long before it signs
 SIGNS_FOR = timedelta(days=30)
+# A process may sign with the signer it cached for so long after the turn of its key; the margin is for clocks and
+# for a worker that answers slowly. Only then is the private part destroyed, so that the entry of it is true.
+ENDS_FOR = timedelta(seconds=signing.CACHED_S) + timedelta(minutes=1)
 PUBLISHED_AFTER = timedelta(hours=24)  # longer than anything but a receipt lives
 BY = "system"
 State = SigningKey.State
@@ -35,7 +38,7 @@ def rotate_due(now: datetime) -> int:
     steps = 0
     for purpose in KeyPurpose:
         steps += _publish_next(purpose, now) + _switch(purpose, now)
-    steps += _drop_expired(now)
+    steps += _retire_ended(now) + _drop_expired(now)
     if steps:
         signing.forget()
     return steps
@@ -68,35 +71,44 @@ def _publish_next(purpose: KeyPurpose, now: datetime) -> int:
     if current is None or current.signs_until_at - CACHE_LIFETIME > now:
         return 0
     with transaction.atomic():
-        # The row of the current key is the lock: two workers must not both publish.
-        SigningKey.objects.select_for_update().get(pk=current.pk)
-        if SigningKey.objects.filter(purpose=purpose, state=State.PUBLISHED).exists():
+        # The row of the current key is the lock: two workers must not both publish, nor one after the other's switch.
+        held = SigningKey.objects.select_for_update().filter(pk=current.pk, state=State.SIGNING).first()
+        if held is None or SigningKey.objects.filter(purpose=purpose, state=State.PUBLISHED).exists():
             return 0
         _make(purpose, state=State.PUBLISHED, signs_from_at=now + CACHE_LIFETIME, now=now)
     return 1
 
 
 def _switch(purpose: KeyPurpose, now: datetime) -> int:
-    """Let the published key sign and retire the one before; its private part is gone with the commit."""
+    """Let the published key sign; the turn of the one before ends."""
     with transaction.atomic():
-        coming = SigningKey.objects.filter(purpose=purpose, state=State.PUBLISHED, signs_from_at__lte=now).first()
+        # The row of the coming key is the lock: a second worker waits, and finds that it signs already.
+        due = SigningKey.objects.select_for_update().filter(purpose=purpose, state=State.PUBLISHED)
+        coming = due.filter(signs_from_at__lte=now).first()
         if coming is None:
             return 0
-        for old in SigningKey.objects.select_for_update().filter(purpose=purpose, state=State.SIGNING):
-            _retire(old, now)
-        if SigningKey.objects.filter(pk=coming.pk, state=State.PUBLISHED).update(state=State.SIGNING) != 1:
-            return 0
+        current = SigningKey.objects.filter(purpose=purpose, state=State.SIGNING)
+        current.update(state=State.ENDING, signs_until_at=now + ENDS_FOR)
+        SigningKey.objects.filter(pk=coming.pk).update(state=State.SIGNING)
         record(SigningKeyStarted(kid=coming.kid, purpose=str(purpose)), by=BY, facts=key_facts())
     return 1
 
 
-def _retire(key: SigningKey, now: datetime) -> None:
+def _retire_ended(now: datetime) -> int:
+    ended = SigningKey.objects.filter(state=State.ENDING, signs_until_at__lte=now).order_by("pk")
+    return sum(_retire(key, now) for key in ended)
+
+
+def _retire(key: SigningKey, now: datetime) -> int:
+    """Destroy the private part of a key that nobody signs with any more: it is gone with the commit."""
     # Receipts are checked for as long as they are kept, so their public keys stay for ever.
     until = None if key.purpose == KeyPurpose.RECEIPT else now + PUBLISHED_AFTER
-    SigningKey.objects.filter(pk=key.pk, state=State.SIGNING).update(
-        state=State.RETIRED, wrapped_private=None, published_until_at=until
-    )
-    record(SigningKeyRetired(kid=key.kid, purpose=key.purpose), by=BY, facts=key_facts())
+    with transaction.atomic():
+        mine = SigningKey.objects.filter(pk=key.pk, state=State.ENDING)
+        if mine.update(state=State.RETIRED, wrapped_private=None, published_until_at=until) != 1:
+            return 0
+        record(SigningKeyRetired(kid=key.kid, purpose=key.purpose), by=BY, facts=key_facts())
+    return 1
 
 
 def _drop_expired(now: datetime) -> int:
