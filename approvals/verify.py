@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +34,7 @@ CLIENT_DATA_MAX_BYTES = 4 * 1024
 REQUEST_TYP = "agent-approval-request"
 CONTEXT_TYP = "agent-approval-context"
 NONCE_MIN_BYTES = 16
+RSA_MIN_BITS = 2048
 _FLAG = AuthenticatorData.FLAG
 
 
@@ -275,6 +276,8 @@ def _signature(approval: Members, message: bytes) -> None:
         numbers = cbor.decode(bytes_of("signature", text_in(approval, "cose_key", "signature")))
         if not isinstance(numbers, dict):
             raise NotVerified("signature", "cose_key is not a COSE_Key")
+        if not _may_sign(numbers):
+            raise NotVerified("signature", "the passkey is none of ES256, EdDSA and RS256, or not what it says")
         CoseKey.parse(numbers).verify(message, signature)
     except NotVerified:
         raise
@@ -282,6 +285,16 @@ def _signature(approval: Members, message: bytes) -> None:
         raise NotVerified("signature", "the passkey's signature is wrong") from error
     except Exception as error:  # the library raises whatever its parsers meet
         raise NotVerified("signature", "the passkey's key cannot be read") from error
+
+
+def _may_sign(numbers: Mapping[Any, Any]) -> bool:
+    """Return whether algorithm, type and curve of a COSE_Key agree on one with which approvals are signed."""
+    match (numbers.get(3), numbers.get(1), numbers.get(-1)):
+        case (-7, 2, 1) | (-8, 1, 6):
+            return True
+        case (-257, 3, bytes() as modulus):
+            return int.from_bytes(modulus, "big").bit_length() >= RSA_MIN_BITS
+    return False
 
 
 # -- 8 quorum, 9 evidence ----------------------------------------------------------------------------------

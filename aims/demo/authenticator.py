@@ -18,18 +18,22 @@ import hashlib
 import json
 import secrets
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import cbor2
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
 # "AIMS software" and a number: published, so that a log or a policy can tell this authenticator from a real one.
 SOFTWARE_AAGUID = bytes.fromhex("41494d53736f66747761726500000001")
-ES256 = -7
+ES256, EDDSA, RS256 = -7, -8, -257
+RSA_BITS = 2048
 PRESENT_AND_VERIFIED = 0x01 | 0x04
 ATTESTED_DATA = 0x40
+
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 
 class NoCredential(Exception):
@@ -43,38 +47,75 @@ class SoftCredential:
     credential_id: bytes
     rp_id: str
     user_handle: bytes
-    private_key: ec.EllipticCurvePrivateKey
+    private_key: PrivateKey
     sign_count: int = 0
 
     @property
     def cose_key(self) -> bytes:
-        """Return the public key as a COSE_Key. Spec: RFC 9053 §7.1.1; RFC 8812 §2."""
-        numbers = self.private_key.public_key().public_numbers()
-        x, y = (coordinate.to_bytes(32, "big") for coordinate in (numbers.x, numbers.y))
-        return cbor2.dumps({1: 2, 3: ES256, -1: 1, -2: x, -3: y})
+        """Return the public key as a COSE_Key. Spec: RFC 9053 §7; RFC 8230 §4; RFC 8812 §2."""
+        return cbor2.dumps(_cose_members(self.private_key))
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature over a message. Spec: WebAuthn L3 §6.5.5."""
+        match self.private_key:
+            case ec.EllipticCurvePrivateKey() as key:
+                return key.sign(message, ec.ECDSA(SHA256()))
+            case ed25519.Ed25519PrivateKey() as key:
+                return key.sign(message)
+            case rsa.RSAPrivateKey() as key:
+                return key.sign(message, padding.PKCS1v15(), SHA256())
+
+
+def _cose_members(private_key: PrivateKey) -> dict[int, int | bytes]:
+    match private_key:
+        case ec.EllipticCurvePrivateKey():
+            point = private_key.public_key().public_numbers()
+            return {1: 2, 3: ES256, -1: 1, -2: point.x.to_bytes(32, "big"), -3: point.y.to_bytes(32, "big")}
+        case ed25519.Ed25519PrivateKey():
+            return {1: 1, 3: EDDSA, -1: 6, -2: private_key.public_key().public_bytes_raw()}
+        case rsa.RSAPrivateKey():
+            numbers = private_key.public_key().public_numbers()
+            return {1: 3, 3: RS256, -1: _unsigned(numbers.n), -2: _unsigned(numbers.e)}
+
+
+def _unsigned(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _new_key(algorithm: int) -> PrivateKey:
+    if algorithm == EDDSA:
+        return ed25519.Ed25519PrivateKey.generate()
+    if algorithm == RS256:
+        return rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
+    return ec.generate_private_key(ec.SECP256R1())
 
 
 class SoftAuthenticator:
-    """A browser tab at one origin together with an authenticator that always says yes."""
+    """A browser tab at one origin together with an authenticator that always says yes.
 
-    def __init__(self, origin: str, rp_id: str) -> None:
+    algorithms: those that it makes keys for; as with any authenticator, which one is made is the relying party's wish.
+    """
+
+    def __init__(self, origin: str, rp_id: str, *, algorithms: Collection[int] = (ES256,)) -> None:
         self.origin = origin
         self.rp_id = rp_id
+        self.algorithms = algorithms
         self.credentials: list[SoftCredential] = []
 
     def create(self, options: dict[str, Any]) -> dict[str, Any]:
         """Make a passkey. options: PublicKeyCredentialCreationOptionsJSON. Raises NoCredential."""
         if options["rp"].get("id", self.rp_id) != self.rp_id:
             raise NoCredential("another relying party")
-        if ES256 not in [wanted["alg"] for wanted in options["pubKeyCredParams"]]:
-            raise NoCredential("only ES256 is known here")
+        wanted = [each["alg"] for each in options["pubKeyCredParams"] if each["alg"] in self.algorithms]
+        if not wanted:
+            raise NoCredential("none of the algorithms is known here")
         if self._matching(options.get("excludeCredentials", [])):
             raise NoCredential("there is a passkey here already")
         credential = SoftCredential(
             secrets.token_bytes(32),
             self.rp_id,
             unb64url(options["user"]["id"]),
-            ec.generate_private_key(ec.SECP256R1()),
+            self.new_key(wanted[0]),
         )
         self.credentials.append(credential)
         return self._registration(credential, self.client_data("webauthn.create", options["challenge"]))
@@ -91,6 +132,10 @@ class SoftAuthenticator:
         credential.sign_count += 1
         data = self.authenticator_data(credential)
         return self._assertion(credential, data, self.client_data("webauthn.get", options["challenge"]))
+
+    def new_key(self, algorithm: int) -> PrivateKey:
+        """Return a fresh key for one of the algorithms that it knows."""
+        return _new_key(algorithm)
 
     def client_data(self, kind: str, challenge: str) -> bytes:
         """Return clientDataJSON in the one serialisation of WebAuthn L3 §5.8.1.1."""
@@ -129,7 +174,7 @@ class SoftAuthenticator:
         response = {
             "clientDataJSON": b64url(client_data),
             "authenticatorData": b64url(data),
-            "signature": b64url(credential.private_key.sign(signed, ec.ECDSA(SHA256()))),
+            "signature": b64url(credential.sign(signed)),
             "userHandle": b64url(credential.user_handle),
         }
         return _as_json(credential, response)

@@ -14,14 +14,8 @@ from dataclasses import dataclass
 
 import cbor2
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from webauthn import verify_authentication_response, verify_registration_response
-from webauthn.helpers import (
-    decode_credential_public_key,
-    decoded_public_key_to_cryptography,
-    parse_attestation_object,
-    parse_authenticator_data,
-)
+from webauthn.helpers import parse_attestation_object, parse_authenticator_data
 from webauthn.helpers.cose import COSEAlgorithmIdentifier
 from webauthn.helpers.structs import AttestationObject
 
@@ -44,6 +38,7 @@ from aims.people.answer import (
     transports,
     user_handle_of,
 )
+from aims.people.cose import ALGORITHMS, check_key
 
 __all__ = [
     "ADD_KEY",
@@ -65,18 +60,6 @@ __all__ = [
 SIGN_IN = b"aims-sign-in/v1"
 ENROL = b"aims-enrol/v1"
 ADD_KEY = b"aims-add-key/v1"
-
-ES256, EDDSA, RS256 = -7, -8, -257
-ALGORITHMS = (
-    ES256,
-    EDDSA,
-    RS256,
-)  # in order of preference: what authenticators have, and py_webauthn verifies
-CURVES = {
-    ES256: 1,
-    EDDSA: 6,
-}  # COSE: P-256, Ed25519. The algorithm alone does not fix the curve (RFC 9053 §2.1)
-RSA_MIN_BITS = 2048
 
 # Chromium asks security keys for credProtect on its own when a key is discoverable; platforms answer hmac-secret;
 # password managers report credProps. None of them changes what a signature means. An assertion has none.
@@ -179,7 +162,7 @@ def verify_assertion(
     if (Flags.BACKUP_ELIGIBLE in flags) != key.is_backup_eligible:
         refuse("backup_eligibility_changed")
     _check_extensions(authenticator_data[37:], flags=flags, parsed=parsed, allowed=NO_EXTENSIONS)
-    _check_key(key.public_key)
+    check_key(key.public_key)
     sign_count = _verified_count(parsed, key=key, challenge=challenge, rp_id=rp_id, origin=origin)
     # L3 §7.2 step 22: a signal, not a proof, of cloning. Ours is to refuse; the person adds a new key.
     if (sign_count or key.sign_count) and sign_count <= key.sign_count:
@@ -213,7 +196,7 @@ def verify_registration(
     flags = _check_flags(raw, rp_id=rp_id)
     public_key, extensions = _attested(raw, credential_id=parsed.credential_id)
     _check_extensions(extensions, flags=flags, parsed=parsed, allowed=REGISTRATION_EXTENSIONS)
-    algorithm = _check_key(public_key)
+    algorithm = check_key(public_key)
     aaguid = _verified_aaguid(parsed, challenge=challenge, rp_id=rp_id, origin=origin)
     return Registration(
         credential_id=parsed.credential_id,
@@ -297,23 +280,6 @@ def _attested(raw: bytes, *, credential_id: bytes) -> tuple[bytes, bytes]:
 
 
 # -- the key and the signature -------------------------------------------------------------------
-
-
-def _check_key(public_key: bytes) -> int:
-    """Return the algorithm of a key that we offer; refuse others cleanly, before a library trips over them."""
-    key = cbor_map(public_key)
-    algorithm = key.get(3)
-    if not isinstance(algorithm, int) or algorithm not in ALGORITHMS:
-        refuse("algorithm_not_offered", str(algorithm))
-    if key.get(-1) != CURVES.get(algorithm, key.get(-1)):
-        refuse("key_malformed", "curve")
-    try:
-        loaded = decoded_public_key_to_cryptography(decode_credential_public_key(public_key))
-    except UNREADABLE as error:
-        raise WebAuthnRefused("key_malformed", type(error).__name__) from None
-    if isinstance(loaded, RSAPublicKey) and loaded.key_size < RSA_MIN_BITS:
-        refuse("key_malformed", "RSA key too short")
-    return algorithm
 
 
 def _verified_count(parsed: Parsed, *, key: StoredKey, challenge: bytes, rp_id: str, origin: str) -> int:

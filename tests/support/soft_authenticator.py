@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from aims.demo.authenticator import (
+    ES256,
     SOFTWARE_AAGUID,
     NoCredential,
     SoftAuthenticator,
@@ -50,8 +51,10 @@ class Lies:
 class HostileAuthenticator(SoftAuthenticator):
     """A software authenticator that lies as told, and signs its lies with a genuine key."""
 
-    def __init__(self, origin: str, rp_id: str, lies: Lies | None = None) -> None:
-        super().__init__(origin, rp_id)
+    def __init__(
+        self, origin: str, rp_id: str, lies: Lies | None = None, *, algorithms: Collection[int] = (ES256,)
+    ) -> None:
+        super().__init__(origin, rp_id, algorithms=algorithms)
         self.lies = lies or Lies()
 
     def client_data(self, kind: str, challenge: str) -> bytes:

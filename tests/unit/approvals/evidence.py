@@ -16,6 +16,7 @@ from joserfc.jwk import ECKey
 from aims.authorization.statement import PolicyRef, Quorum, Statement, TemplateRef, build
 from aims.kit import jose
 from aims.kit.ids import b64url, tagged_hash, unb64url
+from aims.people.cose import ALGORITHMS
 from approvals import context, receipts
 from audit.canonical import encode
 from tests.support.soft_authenticator import HostileAuthenticator
@@ -60,7 +61,7 @@ class Signer:
             {
                 "rp": {"id": RP_ID},
                 "user": {"id": b64url(self.ref.encode())},
-                "pubKeyCredParams": [{"type": "public-key", "alg": -7}],
+                "pubKeyCredParams": [{"type": "public-key", "alg": each} for each in ALGORITHMS],
                 "challenge": b64url(b"enrol"),
             }
         )

@@ -6,6 +6,7 @@ Everything is made by the rooms' own verbs; the log has numbered the enrolment, 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,6 +31,7 @@ from aims.identifier.services import (
     register_trust_domain,
 )
 from aims.kit import clock
+from aims.people.cose import ES256
 from aims.people.models import Passkey, RoleHolding, User
 from aims.people.options import Descriptor, creation_options, request_options
 from aims.people.services.enrolment import keep
@@ -160,8 +162,8 @@ def number_what_waits() -> None:
     Sequencer(key=LOG_KEY).run_once()
 
 
-def build() -> Stage:
-    """Make everything but the request."""
+def build(*, algorithms: Collection[int] = (ES256,)) -> Stage:
+    """Make everything but the request. algorithms: those of Ada's authenticator."""
     now = clock.now()
     before = now - timedelta(days=2)
     ada, ben = person("Ada", "approver", "owner", since=before), person("Ben", "auditor", since=before)
@@ -204,7 +206,7 @@ def build() -> Stage:
         given_at=before,
         until_at=now + timedelta(days=30),
     )
-    authenticator = HostileAuthenticator(settings.ISSUER, settings.RP_ID)
+    authenticator = HostileAuthenticator(settings.ISSUER, settings.RP_ID, algorithms=algorithms)
     return Stage(ada, ben, agent, resource, authenticator, enrol(ada, authenticator, at=before))
 
 
