@@ -11,6 +11,7 @@ import binascii
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeGuard
 
 from joserfc.errors import JoseError
@@ -21,6 +22,7 @@ MAX_CHARACTERS = 16 * 1024
 DATE_MAX = 1e11
 RSA_MIN_BITS = 2048
 RSA_MAX_BITS = 8192
+KEYS_KEPT = 1024
 # What FAPI 2.0 §5.4 takes. RFC 9068 §4 wants RS256 too: whoever needs it adds it. none and HMAC can't be named at all.
 ALGORITHMS = frozenset({"ES256", "ES384", "PS256", "EdDSA", "Ed25519"})
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -102,14 +104,21 @@ def public_key(jwk: object) -> Key:
     """Return a public key. Raises NotAcceptable: for a private one too. Spec: RFC 7517 §4, RFC 7518 §6."""
     if not isinstance(jwk, dict) or PRIVATE_MEMBERS & jwk.keys():
         raise NotAcceptable("it is not a public key")
-    kind, names = _KINDS.get(str(jwk.get("kty")), (None, ()))
-    numbers: dict[str, Any] = {name: jwk.get(name) for name in names}
-    if kind is None or not all(isinstance(value, str) for value in numbers.values()):
+    _, names = _KINDS.get(str(jwk.get("kty")), (None, ()))
+    numbers = [jwk.get(name) for name in names]
+    if not numbers or not all(isinstance(value, str) for value in numbers):
         raise NotAcceptable("it is no key of an accepted kind")
-    algorithms = _algorithms(jwk, numbers)
+    # Only the numbers go in: who may use a key for what is not the key's to say.
+    return _imported(str(jwk["kty"]), *map(str, numbers))
+
+
+@lru_cache(maxsize=KEYS_KEPT)  # an agent proves with one key over and over, and reading it costs more than verifying
+def _imported(kty: str, *values: str) -> Key:
+    kind, names = _KINDS[kty]
+    numbers = dict(zip(names, values, strict=True))
+    algorithms = _algorithms(kty, numbers)
     try:
-        # Only the numbers go in: who may use a key for what is not the key's to say.
-        material = kind.import_key({"kty": jwk["kty"], **numbers})
+        material = kind.import_key({"kty": kty, **numbers})
         return Key(material=material, algorithms=algorithms, thumbprint=material.thumbprint())
     except (JoseError, ValueError, TypeError, KeyError):
         raise NotAcceptable("its numbers are no key") from None
@@ -145,15 +154,15 @@ def _guard_header(header: Mapping[str, Any], *, typ: str, algorithms: Collection
         raise NotAcceptable("it has a critical header")
 
 
-def _algorithms(jwk: Mapping[str, Any], numbers: Mapping[str, Any]) -> frozenset[str]:
+def _algorithms(kty: str, numbers: Mapping[str, str]) -> frozenset[str]:
     """Return what a key may verify; its numbers must be written in full and in one way, or one key had many names."""
     sizes = {name: octets(value) for name, value in numbers.items() if name != "crv"}
-    if jwk["kty"] == "RSA":
+    if kty == "RSA":
         bits = int.from_bytes(sizes["n"]).bit_length()
         if not RSA_MIN_BITS <= bits <= RSA_MAX_BITS or any(raw[:1] in (b"", b"\0") for raw in sizes.values()):
             raise NotAcceptable("its size is not accepted")
         return _RSA
-    algorithms, size = _CURVES.get((jwk["kty"], jwk["crv"]), (frozenset[str](), 0))
+    algorithms, size = _CURVES.get((kty, numbers["crv"]), (frozenset[str](), 0))
     if not algorithms or any(len(raw) != size for raw in sizes.values()):
         raise NotAcceptable("its curve or size is not accepted")
     return algorithms

@@ -166,7 +166,7 @@ def test_a_bound_token_in_any_other_way_pays_nothing(api: Api) -> None:
         assert (answered, told["error"]) == (status, error), why
         assert "algs=" in headers["WWW-Authenticate"], why
     assert api.paid() == []
-    assert api.pay([authorization, proof])[0] == 200
+    assert api.pay(api.proved(token))[0] == 200
 
 
 def test_another_payment_and_a_dead_token_pay_nothing(api: Api) -> None:

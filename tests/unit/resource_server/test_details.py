@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aims.resource_server.details import OBJECTS_MAX, covering, covers
@@ -93,6 +93,7 @@ def test_two_objects_that_both_allow_it_are_refused_and_that_is_a_lack_of_scope(
     assert covering([FILES, FILES | {"actions": ["read"]}], FILES) == FILES
 
 
+unhurried = settings(deadline=None, suppress_health_check=list(HealthCheck))  # a loaded machine proves nothing
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.text("ab", max_size=2),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("xy"), inner, max_size=2),
@@ -102,6 +103,7 @@ WORDS = st.lists(st.sampled_from(["read", "list", "write"]), min_size=1, max_siz
 OBJECT = st.fixed_dictionaries({"type": st.sampled_from(["files", "mail"])}, optional={"actions": WORDS, "x": JSON})
 
 
+@unhurried
 @given(OBJECT, OBJECT)
 def test_two_objects_that_cover_each_other_differ_in_nothing_but_the_order_of_words(
     one: dict[str, Any], other: dict[str, Any]
@@ -112,6 +114,7 @@ def test_two_objects_that_cover_each_other_differ_in_nothing_but_the_order_of_wo
         assert repr(one.get("x")) == repr(other.get("x")) or isinstance(one["x"], dict | list)
 
 
+@unhurried
 @given(OBJECT, OBJECT, OBJECT)
 def test_covering_is_transitive(one: dict[str, Any], two: dict[str, Any], three: dict[str, Any]) -> None:
     if covers(one, two) and covers(two, three):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aims.resource_server.target import MAX_CHARACTERS, normal_target
+
+unhurried = settings(deadline=None, suppress_health_check=list(HealthCheck))  # a loaded machine proves nothing
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,7 @@ def test_what_is_no_target_is_none(uri: str) -> None:
     assert normal_target(uri) is None
 
 
+@unhurried
 @given(st.text(alphabet="aZ09-._~/%:?#[]@!2eE\\ é", max_size=40))
 def test_the_one_spelling_is_its_own_spelling(rest: str) -> None:
     once = normal_target("https://pay.example/" + rest)
