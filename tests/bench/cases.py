@@ -1,8 +1,8 @@
-"""The registry of measurements: a case is named, has a bar from the design, and answers with a ratio."""
+"""The registry of measurements: a case is named, has a bar from the design, and answers with a ratio or with readings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -18,12 +18,26 @@ class Case:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One figure. bar: what it must not pass, None where the design has none."""
+
+    what: str
+    value: float
+    unit: str
+    bar: float | None = None
+
+    @property
+    def is_missed(self) -> bool:
+        """Return whether it passes its bar."""
+        return self.bar is not None and self.value > self.bar
+
+
+@dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A wait instead of a ratio. measure: returns waits in seconds. bar_ms: what their 99th percentile must not pass."""
+    """Something that is no ratio. measure: returns what was read."""
 
     name: str
-    bar_ms: float
-    measure: Callable[[], list[float]]
+    measure: Callable[[], Sequence[Reading]]
 
 
 _cases: list[Case] = []
@@ -35,16 +49,33 @@ def case(each: Case) -> None:
     _cases.append(each)
 
 
-def all_cases() -> list[Case]:
-    """Return every case, in the order of their modules."""
-    return list(_cases)
+def cases_named(words: Sequence[str]) -> list[Case]:
+    """Return the cases whose name holds one of these words (all without words), in the order of their modules."""
+    return [each for each in _cases if _is_wanted(each.name, words)]
 
 
 def figure(each: Figure) -> None:
-    """Add a wait to what ``run.py`` prints."""
+    """Add a figure to what ``run.py`` prints."""
     _figures.append(each)
 
 
-def all_figures() -> list[Figure]:
-    """Return every wait."""
-    return list(_figures)
+def figures_named(words: Sequence[str]) -> list[Figure]:
+    """Return the figures whose name holds one of these words, all without words."""
+    return [each for each in _figures if _is_wanted(each.name, words)]
+
+
+def waits(seconds: Sequence[float], **bars_ms: float) -> list[Reading]:
+    """Return the percentiles of waits. bars_ms: ``p50=10, p99=50``."""
+    ordered = sorted(1000 * wait for wait in seconds)
+    return [
+        Reading(what=f"{name} of {len(ordered)}", value=_percentile(ordered, int(name[1:])), unit="ms", bar=bar)
+        for name, bar in bars_ms.items()
+    ]
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float:
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+def _is_wanted(name: str, words: Sequence[str]) -> bool:
+    return not words or any(word.lower() in name.lower() for word in words)

@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
-"""Print every ratio of the design, measured in one run on a real PostgreSQL with fsync: ``python tests/bench/run.py``.
+"""Print the ratios of the design, measured in one run on a real PostgreSQL with fsync: ``python tests/bench/run.py``.
 
-Where a bar is missed, the profile of the missed path follows.
+``python tests/bench/run.py poll metadata`` measures only what has these words in its name. Where a bar is missed, the
+profile of the missed path follows.
 """
 
 from __future__ import annotations
 
+import argparse
 import cProfile
 import os
 import pstats
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,28 +33,19 @@ def durable_postgres() -> Iterator[str]:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         init = [binaries / "initdb", "-D", home / "data", "-U", "aims", "-A", "trust", "-E", "UTF8", "--locale=C"]
         subprocess.run(init, user=user, cwd=home, check=True, **quiet)  # type: ignore[call-overload]
-        command = [
-            binaries / "postgres",
-            "-D",
-            home / "data",
-            "-p",
-            str(port),
-            "-h",
-            "127.0.0.1",
-            "-c",
-            "fsync=on",
-            "-c",
-            "synchronous_commit=on",
-            "-c",
-            f"unix_socket_directories={home}",
-        ]
+        settings = {"fsync": "on", "synchronous_commit": "on", "unix_socket_directories": home}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        command = [binaries / "postgres", "-D", home / "data", "-p", str(port), "-h", "127.0.0.1", *options]
         server = subprocess.Popen(command, user=user, cwd=home, **quiet)  # type: ignore[call-overload]
         with servers._running(server, port):
             yield servers._answering(f"postgresql://aims@127.0.0.1:{port}/postgres")
 
 
-def main() -> int:
-    """Measure everything; 1 where a bar is missed."""
+def main(words: Sequence[str]) -> int:
+    """Measure what has one of these words in its name, everything without words; 1 where a bar is missed."""
+    from tests.bench.cores import SERVER_CORE, pin
+
+    pin(SERVER_CORE)  # PostgreSQL and every server inherit it; whoever plays a client moves away
     with durable_postgres() as url, tempfile.TemporaryDirectory() as var:
         os.environ |= {
             "TEST_DATABASE_URL": url,
@@ -67,10 +60,10 @@ def main() -> int:
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
-        from tests.bench import cases, log, polls, tokens  # noqa: F401
+        from tests.bench import cases, log, polls, served, tokens, verification  # noqa: F401
 
         try:
-            return _report(cases.all_cases()) | _report_waits(cases.all_figures())
+            return _report(cases.cases_named(words)) | _report_readings(cases.figures_named(words))
         finally:
             from django.db import connection
 
@@ -84,9 +77,8 @@ def _report(cases: list) -> int:  # type: ignore[type-arg]
         ours, theirs = each.measure()
         ratio = ours / theirs
         verdict = "" if ratio >= each.bar else "  missed"
-        print(
-            f"{each.name:<24} {each.baseline:<16} {ours:>9.0f} {theirs:>9.0f} {ratio:>6.2f} {each.bar:>5.2f}{verdict}"
-        )
+        measured = f"{ours:>9.0f} {theirs:>9.0f} {ratio:>6.2f} {each.bar:>5.2f}{verdict}"
+        print(f"{each.name:<24} {each.baseline:<16} {measured}", flush=True)
         if verdict:
             missed.append(each)
     for each in missed:
@@ -95,14 +87,14 @@ def _report(cases: list) -> int:  # type: ignore[type-arg]
     return bool(missed)
 
 
-def _report_waits(figures: list) -> int:  # type: ignore[type-arg]
+def _report_readings(figures: list) -> int:  # type: ignore[type-arg]
     missed = False
     for each in figures:
-        waits = sorted(1000 * wait for wait in each.measure())
-        p50, p99 = waits[len(waits) // 2], waits[max(0, -(-len(waits) * 99 // 100) - 1)]
-        missed = missed or p99 > each.bar_ms
-        verdict = "" if p99 <= each.bar_ms else "  missed"
-        print(f"{each.name:<28} p50 {p50:.0f} ms, p99 {p99:.0f} ms of {len(waits)}, bar {each.bar_ms:.0f} ms{verdict}")
+        for reading in each.measure():
+            bar = "" if reading.bar is None else f", bar {reading.bar:.0f} {reading.unit}"
+            verdict = "  missed" if reading.is_missed else ""
+            print(f"{each.name}: {reading.what} {reading.value:.1f} {reading.unit}{bar}{verdict}", flush=True)
+            missed = missed or reading.is_missed
     return missed
 
 
@@ -118,4 +110,6 @@ def _profile(name: str, make: Callable[[], Callable[[], None]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", help="measure only what has one of these in its name")
+    sys.exit(main(parser.parse_args().words))
