@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.http.response import Http404
 from django.shortcuts import redirect, render
@@ -175,6 +176,7 @@ def _page(request: HttpRequest, asked: ApprovalRequest | None, *, view: str, now
 def _list_values(request: HttpRequest, at: str, now: datetime) -> dict[str, Any]:
     waiting = inbox_of(person_of(request))
     over = decided_today(person_of(request))
+    prefetch_related_objects([*waiting, *over], "decisions__person")  # once for all rows
     refs = [asked.ref for asked in waiting]
     return {
         "waiting": [sheet.line_of(asked, person=person_of(request), now=now) for asked in waiting],

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from aims.authorization.models import Application, ApprovalRequest, DelegationGrant
 from aims.authorization.states import OPEN, RequestState
 from aims.identifier.models import Agent, Resource
 from aims.kit import clock
-from aims.people.models import Role, User
+from aims.people.models import Role, RoleHolding, User
 
 LIST_MAX = 200
 CIBA = "urn:openid:params:grant-type:ciba"
@@ -58,7 +58,7 @@ def request_for(person: User, ref: str) -> ApprovalRequest | None:
 
 def may_decide(person: User, request: ApprovalRequest) -> bool:
     """Return whether this person was named when the request was opened and is still an approver."""
-    return request.eligible.filter(pk=person.pk).exists() and approvers({person.pk}, at=clock.now()).exists()
+    return request.eligible.filter(pk=person.pk).exists() and approvers({person.pk}, at=[clock.now()]).exists()
 
 
 def requests_of(agent: Agent, *, limit: int = 50) -> list[ApprovalRequest]:
@@ -73,11 +73,13 @@ def waiting_of_owner(owner: User, *, limit: int = 50) -> list[ApprovalRequest]:
     return list(waiting.select_related("agent", "subject").order_by("opened_at")[: min(limit, LIST_MAX)])
 
 
-def approvers(among: Iterable[int], *, at: datetime) -> QuerySet[User]:
-    """Return those of these people (primary keys) who held the approver role at that moment and are active."""
-    held = Q(role_holdings__role=Role.APPROVER, role_holdings__since_at__lte=at)
-    still = Q(role_holdings__until_at=None) | Q(role_holdings__until_at__gt=at)
-    return User.objects.filter(held & still, pk__in=list(among), is_active=True).distinct()
+def approvers(among: Iterable[int], *, at: Collection[datetime]) -> QuerySet[User]:
+    """Return those of these people (primary keys) who held the approver role at each moment and are active."""
+    found = User.objects.filter(pk__in=list(among), is_active=True)
+    for moment in at:
+        since = RoleHolding.objects.filter(person=OuterRef("pk"), role=Role.APPROVER, since_at__lte=moment)
+        found = found.filter(Exists(since.filter(Q(until_at=None) | Q(until_at__gt=moment))))
+    return found
 
 
 def people_named(names: Collection[str], *, subject: User, owner: User, at: datetime) -> set[int]:

@@ -36,6 +36,8 @@ class Part:
 
 def visible(text: str) -> tuple[Part, ...]:
     """Return the text in runs; hidden characters as ``⟨U+202E⟩``."""
+    if text.isascii() and text.isprintable():  # most text, and the list of a busy inbox is long
+        return (Part(text, False),) if text else ()
     return tuple(_runs(text))
 
 

@@ -76,13 +76,14 @@ def eligible(asking: Asking, request: ApprovalRequest, *, now: datetime) -> list
 def eligible_people(asking: Asking, *, subject: User, owner: User, moments: Sequence[datetime]) -> list[User]:
     """Return the people in every set of approvers, at every moment, who hold the role and are not excluded."""
     excluded = queries.people_named(asking.exclude, subject=subject, owner=owner, at=moments[0])
-    keys: set[int] | None = None
-    for at in dict.fromkeys(moments):
-        for names in asking.approvers:
-            named = queries.people_named(names, subject=subject, owner=owner, at=at)
-            keys = named if keys is None else keys & named
-        keys = set(queries.approvers((keys or set()) - excluded, at=at).values_list("pk", flat=True))
-    return list(User.objects.filter(pk__in=keys or set()).order_by("ref"))
+    instants = tuple(dict.fromkeys(moments))
+    asked = [
+        queries.people_named(names, subject=subject, owner=owner, at=at)
+        for at in instants
+        for names in asking.approvers
+    ]
+    named = set.intersection(*asked) - excluded if asked else set()
+    return list(queries.approvers(named, at=instants).order_by("ref"))
 
 
 def _refreshed(request: ApprovalRequest, kept: dict[str, Any], *, now: datetime) -> PolicyFacts:
