@@ -18,6 +18,9 @@ from aims.console import live
 from aims.console.jobs import Embedded, wake_deliveries
 
 GRACE_S = 5
+KEPT_ALIVE_S = (
+    75  # longer than a proxy or client keeps an idle connection (60 s is common): who closes first must not be us
+)
 THREADS_MAX = 8  # of a machine process; each may hold one of the pool's connections
 
 
@@ -61,6 +64,7 @@ def serve_pages(host: str, port: int, *, on_ready: Any = None) -> None:
     config = uvicorn.Config(
         "aims.asgi:application", host=host, port=port, log_level="warning", access_log=False,
         proxy_headers=False, server_header=False, timeout_graceful_shutdown=GRACE_S, lifespan="off", ws_max_size=4096,
+        timeout_keep_alive=KEPT_ALIVE_S,
     )  # fmt: skip
     try:
         asyncio.run(_serve(uvicorn.Server(config), on_ready))
