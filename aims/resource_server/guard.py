@@ -122,10 +122,11 @@ class Guard:
         acr_values: empty where any way will do. max_age_s: None where any time will do.
         """
         at = call.claims.get("auth_time")
-        is_strong = not acr_values or call.claims.get("acr") in acr_values
+        wanted = [acr_values] if isinstance(acr_values, str) else list(acr_values)  # or a part of the word would do
+        is_strong = not wanted or call.claims.get("acr") in wanted
         is_recent = max_age_s is None or (jws.is_date(at) and -self.skew_s <= now - at <= max_age_s)
         if not is_strong or not is_recent:
-            raise InsufficientUserAuthentication(acr_values=acr_values, max_age_s=max_age_s)
+            raise InsufficientUserAuthentication(acr_values=wanted, max_age_s=max_age_s)
 
     def require_detail(self, call: Call, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the one ``authorization_details`` object that covers an action; its rules stand in details.py."""

@@ -101,6 +101,18 @@ def test_authentication_may_be_asked_for_by_way_or_by_age_alone() -> None:
     checks.require_authentication(called(checks, auth_time=NOW), acr_values=(), max_age_s=0, now=NOW)
 
 
+@pytest.mark.parametrize(("acr", "is_enough"), [("phr", True), ("", False), ("p", False), ("ph", False)])
+def test_of_one_way_given_as_a_word_no_part_is_enough(acr: str, is_enough: bool) -> None:
+    checks = guard(OURS)
+    call = called(checks, acr=acr)
+    if is_enough:
+        checks.require_authentication(call, acr_values="phr", max_age_s=None, now=NOW)
+    else:
+        with pytest.raises(InsufficientUserAuthentication) as caught:
+            checks.require_authentication(call, acr_values="phr", max_age_s=None, now=NOW)
+        assert caught.value.params == {"acr_values": "phr"}
+
+
 @pytest.mark.spec("RFC 9396", "9.1", "the token allows exactly this action")
 def test_another_action_is_refused() -> None:
     checks = guard(OURS)
