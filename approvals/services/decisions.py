@@ -94,7 +94,7 @@ def _approve(request: ApprovalRequest, person: User, signed: Signed, now: dateti
     # Signed before the transaction: nothing slow inside it. A receipt that loses a race is thrown away.
     receipt = receipt_of(request, [*earlier, decision], now) if count >= request.required else None
     with transaction.atomic():
-        state = _lock(request, yeses=len(earlier))
+        state = _lock(request, person, yeses=len(earlier))
         _consume(signed)
         _insert(decision)
         _touch(signed, now)
@@ -119,7 +119,7 @@ def _approve(request: ApprovalRequest, person: User, signed: Signed, now: dateti
 def _deny(request: ApprovalRequest, person: User, signed: Signed | None, now: datetime) -> Decision:
     decision = _decision(request, person, "deny", signed, now)
     with transaction.atomic():
-        _lock(request, yeses=None)
+        _lock(request, person, yeses=None)
         if signed is not None:
             _consume(signed)
             _touch(signed, now)
@@ -129,13 +129,15 @@ def _deny(request: ApprovalRequest, person: User, signed: Signed | None, now: da
     return decision
 
 
-def _lock(request: ApprovalRequest, *, yeses: int | None) -> RequestState:
+def _lock(request: ApprovalRequest, person: User, *, yeses: int | None) -> RequestState:
     """Hold the request until commit, so that its decisions are counted one after another; return its state.
 
-    With the agent's row before it, as everywhere: who withdraws or redeems takes the same locks in the same order.
+    With the agent's row before it and the person's after it, as everywhere: who withdraws, redeems or ends a key takes
+    the same locks in the same order.
     """
     state = RequestState(requests.locked(request).state)
     check_waits(state)
+    requests.hold(person.ref)
     if yeses is not None and yeses != Decision.objects.filter(request=request, decision="approve").count():
         raise _Raced
     return state
@@ -159,11 +161,15 @@ def _insert(decision: Decision) -> None:
 
 
 def _touch(signed: Signed, now: datetime) -> None:
-    alive = Passkey.objects.filter(pk=signed.passkey.pk, ended_at=None).update(
-        sign_count=signed.assertion.sign_count, is_backed_up=signed.assertion.is_backed_up, last_used_at=now
-    )
-    if alive != 1:
-        raise errors.PasskeyEnded
+    """Count the key's use. Another of its assertions may have been stored since ours was verified."""
+    said = signed.assertion
+    mine = Passkey.objects.filter(pk=signed.passkey.pk, ended_at=None)
+    grown = mine.filter(sign_count__lt=said.sign_count) if said.sign_count else mine.filter(sign_count=0)
+    if grown.update(sign_count=said.sign_count, is_backed_up=said.is_backed_up, last_used_at=now):
+        return
+    if mine.exists():
+        raise errors.AssertionRefused("clone_suspected", f"count {said.sign_count} after a later one")
+    raise errors.PasskeyEnded
 
 
 def _count_in(request: ApprovalRequest, state: RequestState) -> None:

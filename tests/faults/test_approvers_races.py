@@ -17,7 +17,7 @@ from aims.people.models import Passkey, User
 from aims.people.services import create_group, deactivate, end_passkey, end_role, join_group
 from aims.policy.services import load_policy
 from approvals import services
-from approvals.errors import AlreadyYours, ContextUnknown, PasskeyEnded
+from approvals.errors import AlreadyYours, AssertionRefused, ContextUnknown, PasskeyEnded
 from approvals.models import Decision, PreparedContext, Receipt
 from audit.sequencer import Sequencer
 from audit.verify import verify_log
@@ -245,3 +245,34 @@ def test_the_end_of_a_right_waits_for_the_yes_before_it(stage: Stage, how: str) 
     told = [entry["type"] for entry in entries("approvals.decision.approved", *ending)]
     assert told[0] == "approvals.decision.approved"
     assert len(told) == 2
+
+
+@pytest.mark.parametrize("round_", ROUNDS)
+@pytest.mark.parametrize("verb", [yes, no], ids=["yes", "no"])
+def test_a_decision_against_the_end_of_its_key_never_deadlocks(stage: Stage, verb: Any, round_: int) -> None:
+    stage.open()
+    answer, _done = at_once(
+        verb(stage, stage.ada, stage.passkey), lambda: end_passkey(stage.passkey, by=BY, now=clock.now())
+    )
+    if isinstance(answer, AimsError):
+        assert isinstance(answer, PasskeyEnded)
+        nothing_decided("pending")
+    else:
+        assert one_decision("approved" if verb is yes else "denied") == answer
+
+
+# -- one key, two requests ------------------------------------------------------------------------------------
+
+
+def test_an_assertion_that_a_later_one_overtook_is_refused_and_may_be_signed_again(stage: Stage) -> None:
+    first, second = stage.open(), stage.open()
+    early, late = (stage.sign(stage.prepare(request)) for request in (first, second))  # the key counts: 1, then 2
+    _decision, refusal = overtaken(
+        lambda: stage.approve(second, response=late), lambda: stage.approve(first, response=early)
+    )
+    assert isinstance(refusal, AssertionRefused)
+    assert refusal.reason == "clone_suspected"
+    assert Passkey.objects.get(pk=stage.passkey.pk).sign_count == 2
+    first.refresh_from_db()
+    assert (first.state, PreparedContext.objects.get().request) == ("pending", first)
+    stage.approve(first)

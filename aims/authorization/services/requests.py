@@ -73,7 +73,7 @@ def approve(request: ApprovalRequest, *, evidence: Evidence, receipt: ReceiptRef
     assert request.required == 1, "quorum is not built; opening and apply refuse it"
     with transaction.atomic():
         row = locked(request)
-        person = _held(evidence.person_ref)
+        person = hold(evidence.person_ref)
         _guard_decision(row, person, now=now)
         _guard_policy(row, person, now=now)
         move(
@@ -263,8 +263,11 @@ def locked(request: ApprovalRequest) -> ApprovalRequest:
     return rows.select_related("agent", "agent__owner", "subject").get(pk=request.pk)
 
 
-def _held(person_ref: str) -> User:
-    """Return a person, their row and their role as an approver locked: who ends either waits for us, or we see it."""
+def hold(person_ref: str) -> User:
+    """Return a person, their row and their role as an approver locked: who ends either waits for us, or we see it.
+
+    After the request, before any of their keys: who ends a key takes its person first.
+    """
     person = User.objects.select_for_update(no_key=True).get(ref=person_ref)
     roles = RoleHolding.objects.select_for_update(no_key=True)
     list(roles.filter(person=person, role=Role.APPROVER, until_at=None).values_list("pk"))
