@@ -42,6 +42,11 @@ class Tally:
     def is_reached(self) -> bool:
         return len(self.approved) >= self.goal
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Return how many were approved and how many of them got their token."""
+        return len(self.approved), len(self.tokens)
+
 
 class Signer(Approver):
     """A person who signs whatever comes first in the inbox."""

@@ -14,7 +14,7 @@ from tests.faults.kill_nine.people import Asker, Signer, Tally
 from tests.support.running import AimsServer
 from tests.support.world import inhabit
 
-FINISH_WITHIN_S = 60
+STALLED_AFTER_S = 90  # nobody got anything for so long: a busy machine is slow, it does not stand still
 LOOK_EVERY_S = 0.05
 _TELL = "from tests.faults.kill_nine.ledger import tell; tell()"
 
@@ -77,14 +77,17 @@ def _kill_at_random(aims: AimsServer, tally: Tally, kills: int) -> None:
 def _finish(tally: Tally, asking: list[threading.Thread], signing: list[threading.Thread]) -> None:
     while not tally.is_reached:
         time.sleep(LOOK_EVERY_S)
-    deadline = time.monotonic() + FINISH_WITHIN_S
-    for thread in asking:
-        thread.join(max(0.0, deadline - time.monotonic()))
+    reached, since = tally.progress, time.monotonic()
+    while any(thread.is_alive() for thread in asking):
+        time.sleep(LOOK_EVERY_S)
+        if tally.progress != reached:
+            reached, since = tally.progress, time.monotonic()
+        elif time.monotonic() > since + STALLED_AFTER_S:
+            tally.wrong.append(f"agents still wait, and nothing has happened for {STALLED_AFTER_S} s")
+            break
     tally.over.set()
-    if any(thread.is_alive() for thread in asking):
-        tally.wrong.append(f"agents still wait after {FINISH_WITHIN_S} s")
     for thread in signing:
-        thread.join(FINISH_WITHIN_S)
+        thread.join(STALLED_AFTER_S)
 
 
 def _faults(tally: Tally, lines: list[Line]) -> list[str]:
