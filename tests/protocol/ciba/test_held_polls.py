@@ -25,7 +25,7 @@ from aims.identifier.models import Agent
 from aims.kit import clock
 from tests.protocol.ciba.conftest import CIBA, Door
 from tests.support.log import written_once
-from tests.support.oauth_client import BY, MEDIA_TYPE
+from tests.support.oauth_client import BY, MEDIA_TYPE, PAY
 
 __all__ = ["written_once"]
 pytestmark = [
@@ -40,10 +40,10 @@ _communicator: Any = ApplicationCommunicator  # it has no types
 class Poll:
     """One poll that wishes to wait, as a server hands it to the application."""
 
-    def __init__(self, door: Door, auth_req_id: str, *, app: Any = application, **headers: str) -> None:
-        form = door.courier.signed({"grant_type": CIBA, "auth_req_id": auth_req_id})
+    def __init__(self, door: Door, auth_req_id: str, /, *, app: Any = application, **changed: str) -> None:
+        form = door.courier.signed({"grant_type": CIBA, "auth_req_id": auth_req_id} | changed)
         self._body = urlencode(form).encode()
-        said = {"host": "localhost:8000", "content-type": MEDIA_TYPE, "prefer": "wait=25"} | headers
+        said = {"host": "localhost:8000", "content-type": MEDIA_TYPE, "prefer": "wait=25"}
         scope = {
             "type": "http",
             "http_version": "1.1",
@@ -237,6 +237,26 @@ def test_who_hung_up_before_the_first_answer_is_not_waited_for(door: Door) -> No
 
 async def _nowhere(_message: Any) -> None:
     return None
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "error"),
+    [
+        ({"auth_req_id": "another"}, 400, "invalid_grant"),
+        ({"auth_req_id": ""}, 400, "invalid_request"),
+        ({"client_assertion": "forged"}, 401, "invalid_client"),
+        ({"grant_type": "client_credentials", "resource": PAY, "scope": "accounts.read"}, 200, ""),
+    ],
+    ids=["unknown id", "no id", "not the client", "another grant"],
+)
+def test_what_is_not_pending_is_answered_at_once(door: Door, changed: dict[str, str], status: int, error: str) -> None:
+    poll = Poll(door, door.asked(), **changed)
+
+    async def story() -> None:
+        await poll.arrives()
+        assert await poll.answer() == (status, error, False)
+
+    play(story)
 
 
 # -- what goes wrong meanwhile ----------------------------------------------------------------------------------
