@@ -164,7 +164,7 @@ def test_two_revocations_are_one(door: Door, round_: int) -> None:
     assert len(entries(REVOKED)) == 1
 
 
-@pytest.mark.spec("AIMS", "1 (10)", "no token after the suspension, and none alive")
+@pytest.mark.spec("draft-ietf-wimse-aims", "10", "no token after the suspension, and none alive")
 @pytest.mark.parametrize("verb", [suspend_agent, stop_everything])
 @pytest.mark.parametrize("round_", ROUNDS)
 def test_suspension_against_issuing(door: Door, verb: Any, round_: int) -> None:

@@ -8,14 +8,13 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
-from django.apps import apps
 from django.core.management import call_command
 
 from aims.kit.errors import AimsError
 from audit.write import Event
+from tests.house.documents import below
 from tests.support.running import ROOT
 
 TOP_LEVEL = {
@@ -24,8 +23,6 @@ TOP_LEVEL = {
 }  # fmt: skip
 PYTHON = ["aims", "approvals", "audit", "tests", "manage.py"]
 ROOMS = ["kit", "people", "identifier", "policy", "credentials", "authentication", "authorization", "console"]
-
-Kind = TypeVar("Kind")
 
 
 def tool(*command: str) -> None:
@@ -76,14 +73,14 @@ def test_every_setting_is_documented_and_every_documented_setting_exists() -> No
 
 
 def test_every_error_has_words_of_its_own() -> None:
-    for error in _below(AimsError):
+    for error in below(AimsError):
         assert error.code, error
         assert error.__doc__ or error.public != AimsError.public, error
 
 
 def test_every_event_type_is_used_once() -> None:
     types = Counter(
-        name for event in _below(Event) if (name := getattr(event, "type", None)) and "tests" not in event.__module__
+        name for event in below(Event) if (name := getattr(event, "type", None)) and "tests" not in event.__module__
     )
     assert [name for name, count in types.items() if count > 1] == []
 
@@ -103,14 +100,3 @@ def test_locks_name_hashes_and_no_address() -> None:
 def test_python_files_stay_below_400_lines() -> None:
     files = [path for path in tracked("*.py") if "migrations" not in path.parts]
     assert [str(path) for path in files if path.read_text().count("\n") > 400] == []
-
-
-def _below(kind: type[Kind]) -> list[type[Kind]]:
-    for config in apps.get_app_configs():
-        for name in ("errors", "events", "request_errors", "request_events"):
-            if (Path(config.path) / f"{name}.py").is_file() and Path(config.path).is_relative_to(ROOT):
-                __import__(f"{config.name}.{name}")
-    found: list[type[Kind]] = []
-    for sub in kind.__subclasses__():
-        found += [sub, *_below(sub)]
-    return found

@@ -124,7 +124,7 @@ def test_unknown_client_and_wrong_key_look_the_same(on: Stage) -> None:
     assert answers[0].json() == answers[1].json()
 
 
-@pytest.mark.spec("AIMS", "7", "a suspended or retired agent gets nothing, and the log says so")
+@pytest.mark.spec("draft-ietf-wimse-aims", "7", "a suspended or retired agent gets nothing, and the log says so")
 @pytest.mark.parametrize("end", ["suspend", "retire"])
 def test_an_agent_that_is_not_active_is_refused(on: Stage, end: str) -> None:
     getattr(identifier, end)(on.agent, reason="test", by="cli:test", now=clock.now())

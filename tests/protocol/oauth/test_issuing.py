@@ -74,7 +74,7 @@ def forbid(on: Stage) -> None:
         (forbid, 400, "access_denied"),
     ],
 )
-@pytest.mark.spec("AIMS", "design 8", "revocation is in the commit, not in the memory")
+@pytest.mark.spec("AIMS Console", "authorization", "revocation is in the commit, not in the memory")
 def test_what_has_changed_refuses_the_very_next_token(
     on: Stage, change: Callable[[Stage], None], status: int, code: str
 ) -> None:

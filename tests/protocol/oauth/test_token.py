@@ -71,7 +71,9 @@ def test_only_the_hash_of_a_token_is_stored_and_the_entry_names_it(on: Stage) ->
     assert token not in json.dumps(entry)
 
 
-@pytest.mark.spec("CIBA", "design 6.16", "ask answers interaction_required and names the backchannel endpoint")
+@pytest.mark.spec(
+    "AIMS Console", "authorization", "ask answers interaction_required and names the backchannel endpoint"
+)
 def test_what_needs_a_person_is_refused_and_says_where_to_ask(on: Stage) -> None:
     response = on.courier.token(authorization_details=payment())
     assert error(response) == "interaction_required"
@@ -191,7 +193,7 @@ def test_others_learn_only_that_it_is_not_active(on: Stage) -> None:
     assert not entries("authorization.token.used")
 
 
-@pytest.mark.spec("AIMS", "1 (10)", "a suspended agent's tokens end at once")
+@pytest.mark.spec("draft-ietf-wimse-aims", "10", "a suspended agent's tokens end at once")
 def test_a_token_ends_with_its_agent(on: Stage) -> None:
     token = on.courier.token(scope="accounts.read").json()["access_token"]
     identifier.suspend(on.agent, reason="test", by="cli:test", now=clock.now())

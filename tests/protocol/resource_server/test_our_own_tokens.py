@@ -54,7 +54,7 @@ def redeemed(door: Door) -> dict[str, Any]:
 ORDER: dict[str, Any] = json.loads(payment())[0]
 
 
-@pytest.mark.spec("AIMS", "formats 4", "a signed yes is one action, of exactly what was signed")
+@pytest.mark.spec("AIMS Console formats", "4", "a signed yes is one action, of exactly what was signed")
 def test_a_signed_yes_is_one_action(door: Door) -> None:
     checks, now = guard(door), clock.now().timestamp()
     call = checks.admit(request(redeemed(door)["access_token"]), now=now)
@@ -67,7 +67,7 @@ def test_a_signed_yes_is_one_action(door: Door) -> None:
         checks.use_approval(call, ORDER, now=now)
 
 
-@pytest.mark.spec("AIMS", "1 (10)", "an agent that is stopped acts no more, whatever token it holds")
+@pytest.mark.spec("draft-ietf-wimse-aims", "10", "an agent that is stopped acts no more, whatever token it holds")
 def test_a_stopped_agent_acts_no_more(door: Door) -> None:
     checks, now = guard(door), clock.now().timestamp()
     call = checks.admit(request(redeemed(door)["access_token"]), now=now)

@@ -196,7 +196,7 @@ def test_a_body_of_no_length_is_refused(api: Api) -> None:
     connection.close()
 
 
-@pytest.mark.spec("AIMS", "formats 4", "of six payments at once under one approval one is made")
+@pytest.mark.spec("AIMS Console formats", "4", "of six payments at once under one approval one is made")
 @pytest.mark.parametrize("is_one_request", [True, False])
 def test_of_payments_at_once_one_is_made(api: Api, is_one_request: bool) -> None:
     token = api.approved()

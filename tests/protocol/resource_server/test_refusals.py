@@ -145,7 +145,7 @@ def test_an_issuer_that_does_not_answer_lets_nothing_happen(error: Exception) ->
     assert guard(OURS, memory=checks.memory).use_approval(approved(checks), PAYMENT, now=NOW) == "arq_1"
 
 
-@pytest.mark.spec("AIMS", "formats 4", "one approval is one action, whatever token carries it")
+@pytest.mark.spec("AIMS Console formats", "4", "one approval is one action, whatever token carries it")
 def test_an_approval_is_used_once() -> None:
     checks = guard(OURS)
     assert checks.use_approval(approved(checks), PAYMENT, now=NOW) == "arq_1"
@@ -154,7 +154,7 @@ def test_an_approval_is_used_once() -> None:
     assert checks.use_approval(approved(checks, approval_id="arq_2"), PAYMENT, now=NOW) == "arq_2"
 
 
-@pytest.mark.spec("AIMS", "formats 4", "what an approval does not allow does not use it up")
+@pytest.mark.spec("AIMS Console formats", "4", "what an approval does not allow does not use it up")
 def test_an_approval_is_used_up_only_by_what_it_allows() -> None:
     checks = guard(OURS)
     with pytest.raises(DetailNotCovered):
@@ -162,7 +162,7 @@ def test_an_approval_is_used_up_only_by_what_it_allows() -> None:
     assert checks.use_approval(approved(checks), PAYMENT, now=NOW)
 
 
-@pytest.mark.spec("AIMS", "formats 4", "approved_until ends it to the second")
+@pytest.mark.spec("AIMS Console formats", "4", "approved_until ends it to the second")
 def test_an_approval_lapses() -> None:
     checks = guard(OURS)
     call = approved(checks)
@@ -192,7 +192,7 @@ def test_an_approval_that_a_fresh_process_can_not_vouch_for_is_refused() -> None
         checks.use_approval(approved(checks), PAYMENT, now=NOW + 1)
 
 
-@pytest.mark.spec("AIMS", "formats 4", "of equal uses at once one happens")
+@pytest.mark.spec("AIMS Console formats", "4", "of equal uses at once one happens")
 def test_of_equal_uses_at_once_one_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "WAIT_MAX_S", 60)
     start = threading.Barrier(6)

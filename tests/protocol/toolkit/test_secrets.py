@@ -23,7 +23,7 @@ from tests.support.oauth_client import PAY
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.urls("aims.authorization.urls"),
-    pytest.mark.spec("AIMS", "7", "agents never have static secrets"),
+    pytest.mark.spec("draft-ietf-wimse-aims", "7", "agents never have static secrets"),
 ]
 BASIC_WITHOUT_SECRET = (
     "Basic c3BpZmZlJTNBJTJGJTJGYWNtZS5leGFtcGxlJTJGY291cmllcjo="  # spiffe://acme.example/courier and ""

@@ -49,7 +49,7 @@ def a_token(door: Door, way: str) -> str:
     return str(body["access_token"])
 
 
-@pytest.mark.spec("AIMS", "1 (10)", "no token outlives the authority that it rests on")
+@pytest.mark.spec("draft-ietf-wimse-aims", "10", "no token outlives the authority that it rests on")
 @pytest.mark.parametrize("way", ["client credentials", "redemption"])
 def test_a_token_ends_with_the_grant_that_it_rests_on(door: Door, way: str) -> None:
     grant = only(door, lasts_s=60)

@@ -138,7 +138,7 @@ def test_a_grant_is_taken_back_once_and_the_second_is_told_so(door: Door) -> Non
     assert grant.revoked_by == BY
 
 
-@pytest.mark.spec("AIMS", "1 (10)", "authority that is taken back ends at once, not when a token expires")
+@pytest.mark.spec("draft-ietf-wimse-aims", "10", "authority that is taken back ends at once, not when a token expires")
 def test_the_tokens_of_a_grant_end_with_it_and_the_log_names_them(door: Door) -> None:
     held = [read_token(door), read_token(door)]
     jtis = set(AccessToken.objects.values_list("jti", flat=True))

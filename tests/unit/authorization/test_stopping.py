@@ -46,7 +46,9 @@ def busy(door: Door) -> tuple[str, str]:
     return held
 
 
-@pytest.mark.spec("AIMS", "1 (10)", "what a stopped agent holds stops with it, and the log says what that was")
+@pytest.mark.spec(
+    "draft-ietf-wimse-aims", "10", "what a stopped agent holds stops with it, and the log says what that was"
+)
 @pytest.mark.parametrize(
     ("verb", "moved", "reason", "grants"),
     [

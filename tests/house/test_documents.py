@@ -1,0 +1,144 @@
+"""What the documents say is what the code does: generated pages, limits, links, and words that must not be there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from aims.authentication import client as authentication
+from aims.authorization import backchannel, tokens, wanted
+from aims.authorization.endpoints import long_poll, metadata
+from aims.authorization.services import backchannel as requests
+from aims.authorization.services import grants, opening, ping, polling
+from aims.console import live
+from aims.credentials import jwks
+from aims.identifier import uri
+from aims.kit import fetch, forms, jose
+from aims.policy import engine
+from approvals import context
+from audit import canonical, read, write
+from tests.house import documents, marks
+from tests.house.test_house import tracked
+from tests.support.running import ROOT
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+# A test that is skipped proves nothing: only for what a machine may lack, and never where CI runs (tests/conftest.py).
+MAY_SKIP = {
+    "tests/browser/conftest.py",
+    "tests/protocol/clients/test_foreign_clients.py",
+    "tests/support/servers.py",
+    "tests/unit/audit/test_merkle_js.py",
+}
+FORBIDDEN = [r"/work/", r"\bTODO\b", r"\bFIXME\b", r"\bXXX\b", r"(?i)lorem ipsum", r"\bbreakpoint\(\)", r"\bpdb\b"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["conformance.md", "events.md", "errors.md"])
+def test_a_generated_page_says_what_the_code_says(name: str) -> None:
+    written = (ROOT / "docs" / name).read_text()
+    assert written == documents.pages()[name], "run python -m tests.house.documents"
+
+
+# What the metadata document claims -> the specification, and where it has one the section, that a test must hold.
+CLAIMS = {
+    "issuer": ("RFC 8414", ""),
+    "token_endpoint": ("RFC 6749", ""),
+    "jwks_uri": ("RFC 7517", ""),
+    "introspection_endpoint": ("RFC 7662", ""),
+    "revocation_endpoint": ("RFC 7009", ""),
+    "backchannel_authentication_endpoint": ("CIBA Core 1.0", "7"),
+    "backchannel_token_delivery_modes_supported": ("CIBA Core 1.0", "10"),
+    "backchannel_authentication_request_signing_alg_values_supported": ("CIBA Core 1.0", "7.1.1"),
+    "backchannel_user_code_parameter_supported": ("CIBA Core 1.0", "4"),
+    "grant_types_supported": ("CIBA Core 1.0", "11"),
+    "authorization_details_types_supported": ("RFC 9396", ""),
+    "acr_values_supported": ("CIBA Core 1.0", "7.1"),
+    "scopes_supported": ("CIBA Core 1.0", "7.1"),
+    "id_token_signing_alg_values_supported": ("CIBA Core 1.0", "10"),
+    "token_endpoint_auth_methods_supported": ("RFC 7523", "3"),
+    "token_endpoint_auth_signing_alg_values_supported": ("RFC 7523", "3"),
+    "introspection_endpoint_auth_methods_supported": ("RFC 7662", ""),
+    "introspection_endpoint_auth_signing_alg_values_supported": ("RFC 7662", ""),
+    "revocation_endpoint_auth_methods_supported": ("RFC 7009", ""),
+    "revocation_endpoint_auth_signing_alg_values_supported": ("RFC 7009", ""),
+}
+NO_CLAIM = {"response_types_supported", "subject_types_supported", "ui_locales_supported"}  # of what is not offered
+
+
+@pytest.mark.django_db
+def test_what_the_metadata_claims_has_tests() -> None:
+    held = {(each.document, each.section) for each in marks.kept()}
+    claimed = metadata.document().keys() - NO_CLAIM
+    assert claimed == CLAIMS.keys(), "a new claim needs a rule that a test holds"
+    for name, (document, section) in CLAIMS.items():
+        assert any(kept == document and at.startswith(section) for kept, at in held), name
+
+
+def test_the_limits_are_the_codes() -> None:
+    page = (ROOT / "docs/limits.md").read_text()
+    for said in _limits():
+        assert said in page, said
+
+
+def _limits() -> list[str]:
+    """Return the sentences of docs/limits.md that a constant decides."""
+    kib = 1024
+    return [
+        f"request body, machine endpoints | {forms.MACHINE_BODY_MAX_BYTES // kib} KiB |",
+        f"depth {canonical.DEPTH_MAX};",
+        f"JWT that we accept | {jose.JWS_MAX_BYTES // kib} KiB |",
+        f"`binding_message` | 1 to {backchannel.BINDING_MAX:,} characters",
+        f"`authorization_details` | {wanted.DETAILS_MAX_BYTES // kib} KiB, {wanted.DETAILS_MAX_COUNT} objects |",
+        f"waits {opening.LIFETIME_S} s unless asked otherwise; `requested_expiry` 1 s to {backchannel.EXPIRY_MAX_S // 3600} h",
+        f"poll interval | {requests.INTERVAL_S} s; each `slow_down` adds {polling.SLOWER_BY_S} s for good",
+        f"`Prefer: wait=N`, at most {long_poll.WAIT_MAX_S} s; {long_poll.WAITERS_MAX} at a time in one process",
+        f"{ping.ATTEMPTS_MAX} tries, after {', '.join(map(str, ping.BACK_OFF_S))} s",
+        f"{opening.OPEN_MAX_PAIR} for an agent and an approver, {opening.OPEN_MAX_AGENT} for an agent,"
+        f" {opening.OPEN_MAX_APPROVER} for an approver",
+        f"{opening.NEW_MAX_PAIR_PER_MINUTE} a minute for an agent and an approver",
+        f"access token | {tokens.LIFETIME_S // 60} minutes, {tokens.LIFETIME_MAX_S // 60} at most",
+        f"`exp` at most {authentication.AHEAD_MAX_S} s ahead, `iat` required, {authentication.SKEW_S} s of skew",
+        f"prepared decision | signed within {context.LIFETIME_MAX_S // 60} minutes",
+        f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",
+        f"identifier | {uri.IDENTIFIER_MAX_BYTES:,} bytes",
+        f"page of any list | 50, at most {read.PAGE_MAX} |",
+        f"outgoing fetch | {fetch.TOTAL_S:.0f} s, no redirects",
+        f"public keys | {jwks.KEYS_MAX} of an agent or a resource |",
+        f"grant | {grants.UNTIL_MAX.days} days, {grants.ACTIONS_MAX} actions |",
+        f"policy | {engine.POLICY_MAX_BYTES // kib} KiB |",
+        f"open pages of one person | {live.SOCKETS_MAX} in one process",
+    ]
+
+
+@pytest.mark.parametrize("page", tracked("*.md"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        address, _, anchor = target.partition("#")
+        if "://" in address or address.startswith("mailto:"):
+            continue
+        found = (page.parent / address) if address else page
+        assert found.exists(), target
+        if anchor and found.suffix == ".md":
+            assert anchor in _anchors(found), target
+
+
+def _anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_no_word_is_left_that_was_meant_for_us() -> None:
+    files = [
+        path for path in tracked() if path.suffix in {".py", ".html", ".js", ".css", ".md", ".toml", ".sh", ".txt"}
+    ]
+    ours = [path for path in files if "vendor" not in path.parts and path != Path(__file__)]
+    said = [(path, word) for path in ours for word in FORBIDDEN if re.search(word, path.read_text())]
+    assert said == []
+
+
+def test_nothing_is_skipped_but_for_want_of_a_program() -> None:
+    skipping = re.compile(r"pytest\.(skip|xfail|importorskip)\(|mark\.(skip|skipif|xfail)\b")
+    found = {str(path.relative_to(ROOT)) for path in tracked("tests/*.py") if skipping.search(path.read_text())}
+    assert found == MAY_SKIP
