@@ -74,6 +74,7 @@ def seen(page: Page, name: str) -> None:
 
 
 def press(page: Page, name: str) -> None:
+    page.wait_for_load_state()  # before its script has run, a page asks on another page instead of in a dialog
     page.get_by_role("button", name=name, exact=True).click()
 
 
@@ -157,6 +158,7 @@ def test_a_grant_is_given_seen_and_taken_back(browser: Browser, desk: Desk) -> N
     told(page, "Given. Courier may act at Payments API until")
     seen(page, "my-agents")
     part = page.locator(".part", has_text="Watch the balance")
+    page.wait_for_load_state()
     part.get_by_role("button", name="Take back").click()
     expect(page.get_by_role("dialog")).to_contain_text("accounts.read")
     seen(page, "grant-revoke-dialog")
