@@ -6,6 +6,7 @@ import io
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -100,3 +101,10 @@ def test_locks_name_hashes_and_no_address() -> None:
 def test_python_files_stay_below_400_lines() -> None:
     files = [path for path in tracked("*.py") if "migrations" not in path.parts]
     assert [str(path) for path in files if path.read_text().count("\n") > 400] == []
+
+
+def test_every_room_of_the_log_but_its_doors_is_closed() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    closed = {name for each in contracts for name in each.get("protected_modules", ())}
+    modules = {f"audit.{path.stem}" for path in (ROOT / "audit").glob("*.py")} - {"audit.__init__"}
+    assert modules - closed == {"audit.write", "audit.read", "audit.canonical"}
