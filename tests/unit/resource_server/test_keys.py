@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -132,6 +133,25 @@ def test_many_threads_that_meet_an_unknown_kid_ask_once() -> None:
     assert issuer.reads == 1
 
 
+def test_who_waited_long_for_the_one_who_asked_does_not_ask_again() -> None:
+    issuer = Publisher()
+
+    def slow(url: str) -> Mapping[str, Any]:
+        time.sleep(0.05)
+        issuer.at += keys.ASK_AGAIN_AFTER_S
+        return issuer.read(url)
+
+    found, start = IssuerKeys(URL, read=slow, clock=lambda: issuer.at), threading.Barrier(4)
+
+    def look(_: int) -> bool:
+        start.wait(WITHIN_S)
+        return found("k1") is not None
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(look, range(4)))
+    assert issuer.reads == 1
+
+
 def test_who_has_an_old_key_does_not_wait_for_who_is_asking() -> None:
     issuer = Publisher()
     asking, answer = threading.Event(), threading.Event()
@@ -193,17 +213,21 @@ def test_keys_are_read_over_https_only(url: str) -> None:
         IssuerKeys(url)
 
 
+GOOD = json.dumps({"keys": [jwk()]}).encode()
+
+
 @contextmanager
 def served(status: int, body: bytes, headers: Mapping[str, str]) -> Iterator[str]:
-    """Serve one answer to everything; give its address."""
+    """Serve one answer, and good keys at every other address; give its address."""
 
     class Face(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
+            is_asked = self.path == "/jwks"
+            self.send_response(status if is_asked else 200)
+            for name, value in headers.items() if is_asked else ():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body if is_asked else GOOD)
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -218,18 +242,19 @@ def served(status: int, body: bytes, headers: Mapping[str, str]) -> Iterator[str
 
 
 def test_keys_are_read_over_http() -> None:
-    with served(200, json.dumps({"keys": [jwk()]}).encode(), {}) as url:
+    with served(200, GOOD, {}) as url:
         assert IssuerKeys(url)("k1")
 
 
 @pytest.mark.parametrize(
     ("status", "body", "headers"),
     [
-        (500, b"{}", {}),
-        (302, b"", {"Location": "http://127.0.0.1:1/"}),
+        (500, GOOD, {}),
+        (203, GOOD, {}),
+        (302, b"", {"Location": "/elsewhere"}),
         (200, b"[]", {}),
         (200, b"not json", {}),
-        (200, b" " * (keys.MAX_BYTES + 1), {}),
+        (200, GOOD + b" " * keys.MAX_BYTES, {}),
         (200, b"{}", {"Content-Length": "100"}),
         (200, b'{"keys": []}', {"Content-Encoding": "gzip"}),
     ],

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -81,6 +82,27 @@ def test_of_many_equal_calls_in_threads_one_is_the_first(
         seen = [answer for answers in pool.map(all_names, range(AT_ONCE)) for answer in answers]
     assert seen.count(Seen.NEW) == NAMES
     assert seen.count(Seen.USED) == NAMES * (AT_ONCE - 1)
+
+
+class Slow(dict[tuple[str, str], float]):
+    """A dictionary in which another thread gets its turn between look and mark."""
+
+    def __contains__(self, key: object) -> bool:
+        found = super().__contains__(key)
+        time.sleep(0.02)
+        return found
+
+
+def test_a_look_and_its_mark_are_one_step_in_a_process() -> None:
+    book, start = InProcess(began_at=NOW - 30), threading.Barrier(AT_ONCE)
+    book._latest = Slow()
+
+    def spend(_: int) -> Seen:
+        start.wait(60)
+        return book.spend(use(), now=NOW)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        assert list(pool.map(spend, range(AT_ONCE))).count(Seen.NEW) == 1
 
 
 SPENDER = """
