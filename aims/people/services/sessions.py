@@ -131,9 +131,11 @@ def use_key(signed: Assertion, *, now: datetime) -> Passkey:
     """Move a key's counter forward, inside the caller's transaction, in the order of arrival. Raises KeyRefused.
 
     The key is read again under a lock: between the check of the signature and here it may have ended, its person
-    may have been deactivated, or another assertion may have moved the counter.
+    may have been deactivated, or another assertion may have moved the counter. The person before the key, as everywhere.
     """
-    key = Passkey.objects.select_for_update().select_related("person").get(credential_id=signed.credential_id)
+    User.objects.select_for_update(of=("self",)).get(passkeys__credential_id=signed.credential_id)
+    keys = Passkey.objects.select_for_update(of=("self",)).select_related("person")
+    key = keys.get(credential_id=signed.credential_id)
     if key.ended_at is not None or not key.person.is_active:
         raise KeyRefused(detail="ended meanwhile")
     if (signed.sign_count or key.sign_count) and signed.sign_count <= key.sign_count:
