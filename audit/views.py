@@ -34,7 +34,7 @@ class Row:
     tone: str
     sub: str
     who: str
-    for_whom: str
+    whom: str
     resource: str
     resource_sub: str
     href: str
@@ -128,18 +128,32 @@ def _row(entry: EntryView, names: Mapping[str, str]) -> Row:
     def name(ref: str | None) -> str:
         return names.get(ref, ref) if ref else ""
 
-    whom = entry.agent if entry.by == entry.subject else entry.subject
     return Row(
         at=entry.occurred_at,
         title=entry.title,
         tone=entry.tone,
         sub=_decision_word(entry.decision),
         who=name(entry.by),
-        for_whom=name(whom) if whom != entry.by else "",
+        whom=_whom(entry, name),
         resource=name(entry.resource),
         resource_sub=entry.action or "",
         href=reverse("audit:entry", kwargs={"index": entry.index}),
         index=entry.index,
+    )
+
+
+def _whom(entry: EntryView, name: Callable[[str | None], str]) -> str:
+    """Return which agent and person it was about, but for the one who did it; who decided was asked by the agent."""
+    agent = name(entry.agent) if entry.agent != entry.by else ""
+    subject = name(entry.subject) if entry.subject != entry.by else ""
+    if entry.subject and not subject:
+        return _("asked by %(agent)s") % {"agent": agent} if agent else ""
+    if not subject:
+        return agent
+    return (
+        _("%(agent)s for %(subject)s") % {"agent": agent, "subject": subject}
+        if agent
+        else _("for %(subject)s") % {"subject": subject}
     )
 
 

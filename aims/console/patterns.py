@@ -97,7 +97,7 @@ def _entries() -> list[dict[str, Any]]:
         "sub": "irreversible · policy 14",
         "who": "Courier",
     }
-    where = {"for_whom": "Ada Lindqvist", "resource": "Payments API", "resource_sub": "pay 4,200.00 EUR"}
+    where = {"whom": "for Ada Lindqvist", "resource": "Payments API", "resource_sub": "pay 4,200.00 EUR"}
     return [
         asked | where | {"href": "#entry-row", "index": None},
         asked

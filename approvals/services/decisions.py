@@ -98,6 +98,12 @@ def _approve(request: ApprovalRequest, person: User, signed: Signed, now: dateti
         _consume(signed)
         _insert(decision)
         _touch(signed, now)
+        # The log tells it in this order: somebody signed, and so the request was approved.
+        record(
+            _approved_event(decision, count, receipt),
+            by=person.ref,
+            facts=requests.facts_of(request, decision="approve"),
+        )
         if receipt is None:
             _count_in(request, state)
         else:
@@ -108,11 +114,6 @@ def _approve(request: ApprovalRequest, person: User, signed: Signed, now: dateti
                 receipt=requests.ReceiptRef(ref=receipt.ref, hash=receipt.hash),
                 now=now,
             )
-        record(
-            _approved_event(decision, count, receipt),
-            by=person.ref,
-            facts=requests.facts_of(request, decision="approve"),
-        )
     return decision
 
 
@@ -124,8 +125,8 @@ def _deny(request: ApprovalRequest, person: User, signed: Signed | None, now: da
             _consume(signed)
             _touch(signed, now)
         _insert(decision)
-        requests.deny(request, person=person, is_signed=decision.is_signed, now=now)
         record(_denied_event(decision), by=person.ref, facts=requests.facts_of(request, decision="deny"))
+        requests.deny(request, person=person, is_signed=decision.is_signed, now=now)
     return decision
 
 

@@ -112,8 +112,8 @@ def test_the_newest_stand_first_and_pages_join_without_gap(told: Sequencer, caug
 def test_names_stand_beside_references(told: Sequencer, caught: list[dict[str, Any]]) -> None:
     ask(views.list_view)
     approved, asked = caught[0]["rows"][:2]
-    assert (asked.who, asked.for_whom) == ("Courier", "usr_ada")
-    assert (approved.who, approved.for_whom) == ("usr_ada", "Courier")
+    assert (asked.who, asked.whom) == ("Courier", "for usr_ada")
+    assert (approved.who, approved.whom) == ("usr_ada", "asked by Courier")
 
 
 @pytest.mark.parametrize(
