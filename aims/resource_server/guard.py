@@ -150,11 +150,13 @@ class Guard:
         if now > until:
             raise ApprovalLapsed
         self.require_detail(call, wanted)
-        self.require_active(call)
         # The token's iat: a memory that began later can't know what this approval was used for.
         use = Use(
             kind="approval", name=approval_id, earliest=call.claims["iat"] - self.skew_s, latest=until + self.skew_s
         )
+        if self.memory.is_used(use):  # or the issuer would record a use that does not happen
+            raise ApprovalUsed
+        self.require_active(call)
         _guard_once(self.memory.spend(use, now=now), used=ApprovalUsed(), unknown=ApprovalForgotten())
         return approval_id
 

@@ -45,6 +45,10 @@ class Seen(Enum):
 class Memory(Protocol):
     """Remembers uses. Raises Unavailable where it can't."""
 
+    def is_used(self, use: Use) -> bool:
+        """Return whether it was used already: only to refuse early, before somebody else is asked. ``spend`` decides."""
+        ...
+
     def spend(self, use: Use, *, now: float) -> Seen:
         """Return whether this is the first time; it counts as used from now on."""
         ...
@@ -62,6 +66,10 @@ class InProcess:
         self._latest: dict[tuple[str, str], float] = {}
         self._swept_at = began_at
         self._lock = threading.Lock()
+
+    def is_used(self, use: Use) -> bool:
+        """Return whether it was used already."""
+        return (use.kind, use.name) in self._latest
 
     def spend(self, use: Use, *, now: float) -> Seen:
         """Return whether this is the first time."""
@@ -98,6 +106,12 @@ class InFile:
                 " WITHOUT ROWID"
             )
             book.execute("CREATE INDEX IF NOT EXISTS used_latest ON used (latest)")
+
+    def is_used(self, use: Use) -> bool:
+        """Return whether it was used already."""
+        with self._open() as book:
+            found = book.execute("SELECT 1 FROM used WHERE kind = ? AND name = ?", (use.kind, use.name))
+            return found.fetchone() is not None
 
     def spend(self, use: Use, *, now: float) -> Seen:
         """Return whether this is the first time. It is on the disk before this returns."""

@@ -154,6 +154,21 @@ def test_an_approval_is_used_once() -> None:
     assert checks.use_approval(approved(checks, approval_id="arq_2"), PAYMENT, now=NOW) == "arq_2"
 
 
+@pytest.mark.spec("AIMS Console formats", "4", "the issuer hears of a use only where there is one")
+def test_the_issuer_is_not_asked_about_a_spent_approval() -> None:
+    asked: list[str] = []
+
+    def active(token: str) -> dict[str, bool]:
+        asked.append(token)
+        return {"active": True}
+
+    checks = guard(OURS, introspect=active)
+    checks.use_approval(approved(checks), PAYMENT, now=NOW)
+    with pytest.raises(ApprovalUsed):
+        checks.use_approval(approved(checks), PAYMENT, now=NOW)
+    assert len(asked) == 1
+
+
 @pytest.mark.spec("AIMS Console formats", "4", "what an approval does not allow does not use it up")
 def test_an_approval_is_used_up_only_by_what_it_allows() -> None:
     checks = guard(OURS)

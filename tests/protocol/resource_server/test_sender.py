@@ -150,7 +150,9 @@ def test_null_is_a_confirmation_that_is_not_understood() -> None:
 
 
 @pytest.mark.parametrize(
-    "jkt", ["", 1, None, HOLDER.cnf["jkt"] + "=", HOLDER.cnf["jkt"].lower(), [HOLDER.cnf["jkt"]], "\ud800"]
+    "jkt",
+    ["", 1, None, HOLDER.cnf["jkt"] + "=", HOLDER.cnf["jkt"].lower(), [HOLDER.cnf["jkt"]], "\ud800"],
+    ids=["empty", "number", "null", "padded", "lower case", "list", "surrogate"],  # the key is another in every process
 )
 def test_another_thumbprint_is_refused(jkt: object) -> None:
     token = OURS.token(cnf={"jkt": jkt})
@@ -221,6 +223,9 @@ def test_a_proof_that_a_fresh_process_can_not_vouch_for_is_refused() -> None:
 
 class Broken:
     """A memory that does not answer."""
+
+    def is_used(self, use: Use) -> bool:
+        raise Unavailable("away")
 
     def spend(self, use: Use, *, now: float) -> Seen:
         raise Unavailable("away")

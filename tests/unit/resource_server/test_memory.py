@@ -67,6 +67,15 @@ def test_a_use_is_remembered_until_it_could_not_be_accepted_any_more(kind: Kind,
 
 
 @both
+def test_a_look_marks_nothing(kind: Kind, tmp_path: Path) -> None:
+    book = kind(tmp_path)
+    assert book.is_used(use()) is False
+    assert book.spend(use(), now=NOW) is Seen.NEW
+    assert book.is_used(use()) is True
+    assert book.is_used(use("b")) is False
+
+
+@both
 def test_of_many_equal_calls_in_threads_one_is_the_first(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
