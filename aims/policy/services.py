@@ -8,7 +8,7 @@ from pathlib import Path
 from django.db import transaction
 from django.db.models import Max
 
-from aims.policy import engine, places
+from aims.policy import engine, latch, places
 from aims.policy.errors import PolicyRefused
 from aims.policy.events import PolicyActivated, PolicyLoaded
 from aims.policy.models import PolicyVersion
@@ -31,13 +31,16 @@ def check(text: str) -> engine.CompiledPolicy:
 def load_policy(text: str, *, by: str, now: datetime, name: str = "default") -> PolicyVersion:
     """Put a policy text in force; a text that was loaded before becomes active again under its old number.
 
-    The active text again changes nothing and writes no entry. Raises PolicyRefused.
+    The active text again changes nothing and writes no entry. Call it before the caller's transaction locks any row.
+    Raises PolicyRefused.
     """
     compiled = check(text)
     with transaction.atomic():
-        # One at a time: the oldest version is the latch, since it is never removed.
-        PolicyVersion.objects.select_for_update(no_key=True).order_by("pk").first()
-        version = PolicyVersion.objects.select_for_update().filter(hash=compiled.hash).first()
+        # Most loads change nothing (the same configuration again), and then nobody has to wait.
+        if active := PolicyVersion.objects.filter(hash=compiled.hash, is_active=True).first():
+            return active
+        latch.hold()
+        version = PolicyVersion.objects.filter(hash=compiled.hash).first()
         if version is None:
             version = _insert(compiled, name=name, by=by, now=now)
         if not version.is_active:

@@ -9,6 +9,7 @@ from aims.authentication.replay import spend
 from aims.authorization.errors import InvalidRequest
 from aims.authorization.pipeline import Call, Endpoint, answer, endpoint
 from aims.authorization.services import requests, tokens
+from aims.authorization.services.order import begin
 
 
 @endpoint(Endpoint.REVOKE)
@@ -20,6 +21,7 @@ def revoke(call: Call) -> HttpResponse:
     agent = call.client.agent
     assert agent is not None
     with transaction.atomic():
+        begin(agent)
         spend(call.client.proof)
         if not tokens.revoke(call.client, token, now=call.now):
             requests.cancel_by_auth_req_id(agent, token, now=call.now)

@@ -22,6 +22,7 @@ from aims.authorization.models import BackchannelRequest
 from aims.authorization.request_errors import AskDenied, UnknownUserId
 from aims.authorization.request_events import RequestRefused
 from aims.authorization.services.opening import OpenRequest, open_request
+from aims.authorization.services.order import begin
 from aims.authorization.services.policy import POSTURE_UNKNOWN
 from aims.authorization.signed_requests import Unpacked
 from aims.authorization.wanted import Action, WantedRefused, wanted
@@ -60,6 +61,7 @@ def once(client: Client, verb: Callable[[], T], refused: Callable[[AimsError], N
     Raises whatever the verb raised, and ProofReplayed.
     """
     with transaction.atomic():
+        begin(client.agent)
         spend(client.proof)
         try:
             with transaction.atomic():

@@ -17,22 +17,27 @@ from aims.authorization.errors import Outdated
 from aims.authorization.services.tokens import Prepared, insert
 from aims.identifier.models import Agent, AgentState, Resource
 from aims.kit.prepared import is_possible, one_row
+from aims.policy import latch
 from aims.policy.models import PolicyVersion
 from audit.write import INBOX_INSERT, announce, enter
 
 # agent: the row lock makes a suspension wait for us, and us for a suspension that is under way; after the wait
 #   PostgreSQL looks at the row's newest version again, so a suspended or changed agent gives no row.
+# latch: a policy that is being put in force makes us wait, and waits for us (aims/policy/latch.py).
 # seen: no row, nothing is written. spent: the insert is the replay check; a second use gives no row, nor does a proof
 #   from before our memory, and then no token and no entry either. The answer tells the three apart: (0, 0) outdated,
 #   (1, 0) not fresh, (1, 1) written.
 # One statement is one transaction: there is no BEGIN to wait for, and nothing between its parts to crash in.
 STATEMENT = f"""
-WITH agent AS MATERIALIZED (
+WITH latch AS MATERIALIZED (
+    {latch.SHARED}
+), agent AS MATERIALIZED (
     SELECT id FROM identifier_agent WHERE ref = %s AND version = %s AND state = '{AgentState.ACTIVE}' FOR SHARE
 ), seen AS MATERIALIZED (
     SELECT agent.id FROM agent
     JOIN identifier_resource r ON r.ref = %s AND r.version = %s AND r.retired_at IS NULL
     JOIN policy_policyversion p ON p.number = %s AND p.hash = %s AND p.is_active
+    WHERE NOT EXISTS (SELECT FROM latch)
 ), spent AS (
     INSERT INTO authentication_spentproof (client_ref, jti_hash, expires_at)
     SELECT %s::varchar, %s::varchar, %s::timestamptz FROM seen WHERE {COVERED} ON CONFLICT DO NOTHING RETURNING id

@@ -67,7 +67,7 @@ def open_request(command: OpenRequest, *, now: datetime) -> ApprovalRequest:
     """
     with transaction.atomic():
         # One opening at a time for an agent: the limits below hold under concurrency.
-        agent = Agent.objects.select_for_update().select_related("owner").get(pk=command.agent.pk)
+        agent = Agent.objects.select_for_update(no_key=True).select_related("owner").get(pk=command.agent.pk)
         if agent.state != AgentState.ACTIVE:
             raise AskDenied(detail="agent not active")
         items = [policy.facts_for(agent, command.subject, command.resource, item, now=now) for item in command.wanted]

@@ -1,6 +1,6 @@
 """From a yes to a token: polls, and the one redemption. Spec: CIBA Core 1.0 §10.1, §11.
 
-Rows are locked in one order everywhere: agent, request, door.
+What is locked in which order: ``order.py``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from aims.credentials import signing
 from aims.credentials.models import KeyPurpose
 from aims.identifier.models import Agent, AgentState
 from aims.kit.errors import AimsError
+from aims.policy import latch
 from aims.policy.engine import Deny
 from audit.write import Facts, record
 
@@ -112,6 +113,7 @@ def _not_redeemable(request: ApprovalRequest, *, now: datetime) -> AimsError | N
 
 
 def _redeemed(agent: Agent, seen: ApprovalRequest, *, now: datetime) -> Outcome:
+    latch.share()  # before any row, as everywhere
     request = locked(seen)
     # Whoever was faster (a redemption, a withdrawal, the sweep) has left a state: the answer is that state's.
     if error := _not_redeemable(request, now=now):

@@ -12,15 +12,16 @@ from aims.console.configuration.change import Applying, Change
 from aims.console.configuration.document import read
 
 Section = Callable[[dict[str, Any], Applying], Iterator[Change]]
-# What later sections name must be there before them.
+# What later sections name must be there before them. Policies name nothing and come first: who grants waits for a new
+# one before it locks any row (aims/policy/latch.py), and so must we.
 _ORDER: tuple[tuple[str, Section], ...] = (
+    ("policies", authority.apply_policy),
     ("trust_domains", registry.apply_trust_domain),
     ("people", persons.apply_person),
     ("groups", persons.apply_group),
     ("resources", registry.apply_resource),
     ("agents", registry.apply_agent),
     ("grants", authority.apply_grant),
-    ("policies", authority.apply_policy),
 )
 
 
