@@ -201,7 +201,8 @@ def _raw(part: str, what: str) -> bytes:
 def _json_object(part: str, what: str) -> dict[str, Any]:
     """Return a JSON object; RFC 7515 §4: member names must be unique."""
     try:
-        value = json.loads(_raw(part, what), object_pairs_hook=_unique, parse_constant=_no_constant)
+        # As text: given bytes, json would take UTF-16 and UTF-32 too. RFC 7515 §3: UTF-8.
+        value = json.loads(_raw(part, what).decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise JoseRefused("malformed", f"its {what} is not strict JSON") from error
     if not isinstance(value, dict):

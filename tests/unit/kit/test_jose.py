@@ -105,6 +105,14 @@ def test_anything_that_is_not_a_strict_compact_jws_is_malformed(text: str) -> No
     assert refusal(text) == "malformed"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-8-sig", "latin-1"])
+def test_json_in_another_encoding_than_utf_8_is_malformed(encoding: str) -> None:
+    head = {"alg": "ES256", "typ": "JWT", "kid": "\u00e9"}
+    _, payload, signature = token().split(".")
+    written = base64.urlsafe_b64encode(json.dumps(head, ensure_ascii=False).encode(encoding)).decode().rstrip("=")
+    assert refusal(f"{written}.{payload}.{signature}") == "malformed"
+
+
 def test_base64url_that_spells_the_same_bytes_differently_is_refused() -> None:
     head, payload, signature = token().split(".")
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
