@@ -6,11 +6,13 @@ checked address is the one connected to, while TLS and Host keep the name: a sec
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -56,9 +58,9 @@ def fetch(url: str, *, max_bytes: int, accept: str) -> Fetched:
     return request("GET", url, body=None, headers={"Accept": accept}, max_bytes=max_bytes)
 
 
-def post(url: str, *, body: bytes, headers: Mapping[str, str], max_bytes: int) -> Fetched:
-    """POST to an address. Raises FetchRefused; a redirect is not followed."""
-    return request("POST", url, body=body, headers=headers, max_bytes=max_bytes)
+def post(url: str, *, body: bytes, headers: Mapping[str, str]) -> int:
+    """POST to an address and return the status; the answer's body is never read. Raises FetchRefused."""
+    return request("POST", url, body=body, headers=headers, max_bytes=None).status
 
 
 def check_url(url: str) -> None:
@@ -77,22 +79,54 @@ def request(
     *,
     body: bytes | None,
     headers: Mapping[str, str],
-    max_bytes: int,
+    max_bytes: int | None,
     resolver: Resolver = resolve,
     ssl_context: ssl.SSLContext | None = None,
 ) -> Fetched:
-    """Send one request to a checked and pinned address, within 5 s in all. Raises FetchRefused."""
+    """Send one request to a checked and pinned address, within 5 s in all. Raises FetchRefused.
+
+    max_bytes: of the body; None leaves it unread.
+    """
     deadline = time.monotonic() + TOTAL_S
     parts, port = _parts(url)
     host = str(parts.hostname)
     address = _checked_address(parts.scheme, host, port, _resolved(host, port, resolver))
     pool = _pool(parts.scheme, host, port, address, ssl_context)
     try:
-        return _send(pool, method, parts, port, body, headers, max_bytes, deadline)
+        with _ended_at(deadline, pool):
+            return _send(pool, method, parts, port, body, headers, max_bytes, deadline)
     except (urllib3.exceptions.HTTPError, OSError) as error:
+        _left(deadline)
         raise FetchRefused("unreachable", "it does not answer as it should") from error
     finally:
         pool.close()
+
+
+@contextlib.contextmanager
+def _ended_at(deadline: float, pool: urllib3.HTTPConnectionPool) -> Iterator[None]:
+    """Shut the connection at the deadline: time-outs are for each read, and a peer may send one byte at a time."""
+    held: list[socket.socket] = []
+
+    class Connection(pool.ConnectionCls):  # type: ignore[misc, name-defined]
+        def _new_conn(self) -> socket.socket:
+            made: socket.socket = super()._new_conn()
+            held.append(made.dup())  # of the same connection, also once TLS has taken the first
+            return made
+
+    def shut() -> None:
+        for each in held:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    pool.ConnectionCls = Connection
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), shut)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for each in held:
+            each.close()
 
 
 def _send(
@@ -102,7 +136,7 @@ def _send(
     port: int,
     body: bytes | None,
     headers: Mapping[str, str],
-    max_bytes: int,
+    max_bytes: int | None,
     deadline: float,
 ) -> Fetched:
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -120,7 +154,7 @@ def _send(
         timeout=urllib3.Timeout(total=_left(deadline)),
     )
     try:
-        raw = _read(response, max_bytes, deadline)
+        raw = b"" if max_bytes is None else _read(response, max_bytes, deadline)
     finally:
         response.close()
     return Fetched(status=response.status, headers={k.lower(): v for k, v in response.headers.items()}, body=raw)
@@ -133,6 +167,7 @@ def _read(response: urllib3.BaseHTTPResponse, max_bytes: int, deadline: float) -
         _left(deadline)
         chunk = response.read1(_CHUNK_BYTES, decode_content=False)
         if not chunk:
+            _left(deadline)  # at the deadline the connection is shut, which looks like an end
             return bytes(raw)
         raw += chunk
         if len(raw) > max_bytes:

@@ -23,7 +23,6 @@ from audit.write import record
 BATCH_MAX = 50
 ATTEMPTS_MAX = 6
 BACK_OFF_S = (2, 10, 60, 300, 900)
-ANSWER_MAX_BYTES = 1024
 DELIVERED = "delivered"
 
 
@@ -68,7 +67,7 @@ def _call(door: BackchannelRequest) -> _Answer:
     body = json.dumps({"auth_req_id": delivery["auth_req_id"]}).encode()
     headers = {"Authorization": f"Bearer {delivery['token']}", "Content-Type": "application/json"}
     try:
-        status = post(endpoint, body=body, headers=headers, max_bytes=ANSWER_MAX_BYTES).status
+        status = post(endpoint, body=body, headers=headers)
     except FetchRefused as error:
         return _Answer(error.code, is_final=False)
     if 200 <= status < 300:

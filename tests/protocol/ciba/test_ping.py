@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pytest_django import Settings
 
 from aims.authorization.models import Application, BackchannelRequest
 from aims.authorization.services import ping
-from aims.kit import clock
+from aims.kit import clock, fetch
 from audit.canonical import decode
 from audit.models import InboxRow
 from tests.protocol.ciba.conftest import Door, error_of
@@ -31,25 +32,35 @@ GRACE = timedelta(seconds=2)
 
 @dataclass
 class Receiver:
-    """answers: the statuses to give, the last one for ever. heard: (path, headers, body) of each call."""
+    """answers: the statuses to give, the last one for ever. heard: (path, headers, body) of each call.
+
+    size_bytes: of the body of each answer. is_mute: it takes the call and never answers.
+    """
 
     port: int = 0
+    size_bytes: int = 0
+    is_mute: threading.Event = field(default_factory=threading.Event)
     answers: list[int] = field(default_factory=lambda: [204])
     heard: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
 
 
 @pytest.fixture
 def receiver(settings: Settings) -> Iterator[Receiver]:
-    told = Receiver()
+    told, over = Receiver(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             told.heard.append((self.path, dict(self.headers), body))
+            if told.is_mute.is_set():
+                over.wait(60)
+                return
             self.send_response(told.answers.pop(0) if len(told.answers) > 1 else told.answers[0])
             self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(told.size_bytes))
             self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"x" * told.size_bytes)
 
         def log_message(self, *args: Any) -> None:
             """Say nothing."""
@@ -59,6 +70,7 @@ def receiver(settings: Settings) -> Iterator[Receiver]:
     settings.FETCH_ALLOW = [f"127.0.0.1:{told.port}"]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield told
+    over.set()
     server.shutdown()
     server.server_close()
 
@@ -156,13 +168,57 @@ def test_it_gives_up_after_six_attempts(ping_door: Door, receiver: Receiver) -> 
     assert outcomes() == ["authorization.ping.given_up"]
 
 
-def test_a_private_address_is_not_called(ping_door: Door, receiver: Receiver, settings: Settings) -> None:
-    settings.FETCH_ALLOW = ["allowed.example:443"]
-    auth_req_id = asked(ping_door)
+@pytest.mark.parametrize(("status", "outcome"), [(401, "given_up"), (200, "delivered")])
+def test_a_long_answer_counts_by_its_status_and_is_not_read(
+    ping_door: Door, receiver: Receiver, status: int, outcome: str
+) -> None:
+    receiver.answers, receiver.size_bytes = [status], 8_000_000
+    asked(ping_door)
     ping_door.approve()
     deliver()
+    deliver(timedelta(hours=1))
+    assert len(receiver.heard) == 1
+    assert outcomes() == [f"authorization.ping.{outcome}"]
+
+
+def ended_after_all_tries(ping_door: Door) -> str:
+    """Try as often as there are tries; return the outcome that the log says."""
+    auth_req_id = asked(ping_door)
+    ping_door.approve()
+    for number in range(ping.ATTEMPTS_MAX + 2):
+        assert deliver(timedelta(minutes=20 * number) + GRACE) == 0
+        if number == 0:  # not given up yet: what has to be told is kept, sealed
+            assert BackchannelRequest.objects.get().sealed_delivery is not None
+            assert outcomes() == []
+            assert ping_door.poll(auth_req_id).status_code == 200
+    door = BackchannelRequest.objects.get()
+    assert (door.sealed_delivery, door.ping_due_at, door.ping_attempts) == (None, None, ping.ATTEMPTS_MAX)
+    assert outcomes() == ["authorization.ping.given_up"]
+    return door.ping_outcome
+
+
+def test_an_endpoint_that_never_answers_is_given_up_in_the_end(
+    ping_door: Door, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "TOTAL_S", 0.5)
+    receiver.is_mute.set()
+    assert ended_after_all_tries(ping_door) == "too_slow"
+    assert len(receiver.heard) == ping.ATTEMPTS_MAX
+
+
+def test_an_endpoint_without_tls_where_it_should_have_it_is_given_up(ping_door: Door, receiver: Receiver) -> None:
+    secure = f"https://127.0.0.1:{receiver.port}/cb"
+    Application.objects.update(backchannel_client_notification_endpoint=secure)
+    assert ended_after_all_tries(ping_door) == "unreachable"
     assert receiver.heard == []
-    assert ping_door.poll(auth_req_id).status_code == 200
+
+
+def test_a_private_address_is_not_called(ping_door: Door, receiver: Receiver, settings: Settings) -> None:
+    settings.FETCH_ALLOW = ["allowed.example:443"]
+    secure = f"https://127.0.0.1:{receiver.port}/cb"
+    Application.objects.update(backchannel_client_notification_endpoint=secure)
+    assert ended_after_all_tries(ping_door) == "private_address"
+    assert receiver.heard == []
 
 
 def test_a_ping_client_may_poll_like_any_other(ping_door: Door) -> None:

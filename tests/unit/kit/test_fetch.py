@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from aims.kit import fetch
 from aims.kit.fetch import FetchRefused, request
 
 
 class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        if self.path.startswith("/slow"):
+            return self._trickle()
         self.send_response(302 if self.path == "/away" else 200)
         self.send_header("Location", "http://127.0.0.1/")
         self.end_headers()
         self.wfile.write(b"x" * 100)
+
+    def do_POST(self) -> None:
+        self.send_response(401)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(b"x" * 1_000_000)
+
+    def _trickle(self) -> None:
+        """Send a byte now and then, of headers or of a body."""
+        said = b"HTTP/1.1 200 OK\r\n" + (b"\r\n" if self.path == "/slow-body" else b"X-Long: ")
+        with contextlib.suppress(OSError):
+            self.wfile.write(said)
+            for _ in range(600):
+                self.wfile.write(b"x")
+                time.sleep(0.1)
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -25,7 +45,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    server = HTTPServer(("127.0.0.1", 0), Answers)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_port
     server.shutdown()
@@ -60,3 +80,21 @@ def test_an_allowed_host_is_reached_at_the_pinned_address_and_not_followed(port:
     assert go(f"http://keys.example:{port}/away", "127.0.0.1").status == 302
     with pytest.raises(FetchRefused, match="larger"):
         go(f"http://keys.example:{port}/", "127.0.0.1", max_bytes=99)
+
+
+@pytest.mark.parametrize("path", ["/slow-headers", "/slow-body"])
+def test_an_answer_that_trickles_in_ends_at_the_deadline(
+    port: int, settings: Any, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    settings.FETCH_ALLOW = [f"keys.example:{port}"]
+    monkeypatch.setattr(fetch, "TOTAL_S", 1.0)
+    began = time.monotonic()
+    with pytest.raises(FetchRefused) as refused:
+        go(f"http://keys.example:{port}{path}", "127.0.0.1")
+    assert refused.value.code == "too_slow"
+    assert time.monotonic() - began < 30, "it would have taken a minute"
+
+
+def test_the_answer_to_a_post_is_its_status_whatever_follows(port: int, settings: Any) -> None:
+    settings.FETCH_ALLOW = [f"localhost:{port}"]
+    assert fetch.post(f"http://localhost:{port}/told", body=b"{}", headers={}) == 401
