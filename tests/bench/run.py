@@ -65,6 +65,7 @@ def main(words: Sequence[str]) -> int:
         try:
             return _report(cases.cases_named(words)) | _report_readings(cases.figures_named(words))
         finally:
+            served.close()
             from django.db import connection
 
             connection.close()

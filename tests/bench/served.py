@@ -179,6 +179,13 @@ def _place() -> _Place:
 _kept: list[Iterator[AimsServer]] = []
 
 
+def close() -> None:
+    """Stop the deployment, if there is one."""
+    for each in _kept:
+        next(each, None)
+    _kept.clear()
+
+
 def _opened(ear: _Ear) -> Iterator[AimsServer]:
     pin(SERVER_CORE)
     allowed = f"localhost:{ear.server_port}"
