@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from celery import Celery
 
@@ -23,8 +23,15 @@ SWEEPS = {
     "authentication.drop_spent": timedelta(minutes=1),
     "people.drop_spent": timedelta(minutes=10),
 }
+# Due when beat starts, or a beat that is often restarted would never send the rare ones.
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 # A sweep that waited behind a stopped worker is not owed: the next one finds the same rows.
 app.conf.beat_schedule = {
-    name: {"task": name, "schedule": every, "options": {"expires": max(every.total_seconds() * 2, 10)}}
+    name: {
+        "task": name,
+        "schedule": every,
+        "last_run_at": _LONG_AGO,
+        "options": {"expires": max(every.total_seconds() * 2, 10)},
+    }
     for name, every in SWEEPS.items()
 }

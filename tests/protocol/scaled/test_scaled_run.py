@@ -99,6 +99,17 @@ def test_a_request_that_nobody_answers_is_expired_by_the_sweep(
     assert poll.error == "expired_token"
 
 
+def test_a_beat_that_starts_again_sends_the_rare_sweeps_at_once(scaled: Town, rows: psycopg.Connection) -> None:
+    rows.execute(
+        "INSERT INTO people_ceremony (purpose, challenge, bound_to, expires_at)"
+        " VALUES ('sign-in', 'old', 'nobody', now() - interval '1 hour')"
+    )
+    assert scaled.stop("beat") == {"beat": 0}
+    scaled.start("beat")
+    # By itself this sweep comes every ten minutes.
+    scaled.until(lambda: not rows.execute("SELECT 1 FROM people_ceremony WHERE bound_to = 'nobody'").fetchone())
+
+
 def test_only_the_worker_delivers_and_what_became_due_without_it_is_told_once(
     scaled: Town, world: World, person: Approver, pinged: Client, rows: psycopg.Connection
 ) -> None:
