@@ -13,8 +13,10 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from aims.console.api.auth import Caller
-from aims.console.errors import StateChanged
+from aims.console.errors import JSONRefused, StateChanged
 from aims.kit import clock
+
+_CHANGING = ("PATCH", "PUT")
 
 
 class ApiViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
@@ -26,6 +28,12 @@ class ApiViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
     lookup_field = "ref"
     lookup_value_regex = "[a-z0-9_]{1,40}"
     is_versioned = False
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse a change without a body after who calls is known: nothing at all is not the same as ``{}``."""
+        super().initial(request, *args, **kwargs)
+        if request.method in _CHANGING and request.stream is None:
+            raise JSONRefused
 
     @property
     def by(self) -> str:

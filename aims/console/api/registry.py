@@ -86,8 +86,10 @@ class ResourceViewSet(ApiViewSet):
         resource: Resource = self.get_object()
         if request.method == "PUT":
             given = checked(KeysSerializer(data=request.data))
-            held = Keys(jwks=given.get("jwks"), jwks_uri=given.get("jwks_uri"))
-            registering.set_keys(others(resource).ref, held, by=self.by, now=self.now)
+            wanted = Keys(jwks=given.get("jwks"), jwks_uri=given.get("jwks_uri"))
+            with transaction.atomic():
+                resource = others(self.held())
+                registering.set_keys(resource.ref, wanted, by=self.by, now=self.now)
         jwks = {"keys": [dict(key.jwk) | {"kid": key.kid} for key in keys.keys_of(resource.ref)]}
         return Response({"jwks": jwks, "jwks_uri": keys.jwks_uri_of(resource.ref)})
 

@@ -124,6 +124,8 @@ def test_a_resource_carries_its_version_too(desk: Desk) -> None:
     path = f"resources/{created.json()['ref']}/"
     assert desk.call("PATCH", path, {"name": "C"}, HTTP_IF_MATCH=created["ETag"]).status_code == 200
     assert problem_of(desk.call("PATCH", path, {"name": "D"}, HTTP_IF_MATCH=created["ETag"]))[0] == 412
+    stale = desk.call("PUT", f"{path}keys/", {"jwks": {"keys": []}}, HTTP_IF_MATCH=created["ETag"])
+    assert problem_of(stale) == (412, "precondition_failed")
 
 
 @pytest.mark.django_db
