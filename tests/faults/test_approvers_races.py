@@ -68,8 +68,8 @@ def one_decision(state: str) -> Decision:
     """Return the one decision; request, receipt and log say the same, and nothing is left half-done."""
     request, decision = seen(), Decision.objects.get()
     assert (request.state, request.decided_by) == (state, [decision.person.ref])
-    assert state == ("approved" if decision.decision == "approve" else "denied")
-    assert Receipt.objects.count() == (state == "approved")
+    assert state in ({"approved", "expired"} if decision.decision == "approve" else {"denied"})
+    assert Receipt.objects.count() == (decision.decision == "approve")
     assert len(entries("approvals.decision.approved", "approvals.decision.denied")) == 1
     assert len(entries("authorization.request.approved", "authorization.request.denied")) == 1
     return decision
@@ -127,12 +127,22 @@ def test_the_slower_of_a_group_is_told_that_it_was_decided(stage: Stage, first: 
 # -- one approver, twice ------------------------------------------------------------------------------------
 
 
+def is_too_late(answer: object) -> bool:
+    """Return whether the slower of two signatures was told so, by the first check that saw the faster one.
+
+    The key counted one for each of them. Where the faster one has the higher count, the slower one looks like a clone's.
+    """
+    if isinstance(answer, AssertionRefused):
+        return answer.reason == "clone_suspected"
+    return isinstance(answer, (AlreadyDecided, AlreadyYours, ContextUnknown))
+
+
 @pytest.mark.parametrize("round_", ROUNDS)
 def test_two_signatures_over_one_context_count_once(stage: Stage, round_: int) -> None:
     stage.open()
     answers = at_once(adas_yes(stage), adas_yes(stage))  # the same challenge, signed twice
-    assert sum(isinstance(answer, (AlreadyDecided, AlreadyYours, ContextUnknown)) for answer in answers) == 1
-    one_decision("approved")
+    [won] = [answer for answer in answers if not is_too_late(answer)]
+    assert one_decision("approved") == won
     assert not PreparedContext.objects.exists()
 
 
@@ -140,8 +150,8 @@ def test_two_signatures_over_one_context_count_once(stage: Stage, round_: int) -
 def test_yes_in_two_sessions_counts_once(stage: Stage, round_: int) -> None:
     stage.open()
     answers = at_once(adas_yes(stage), adas_yes(stage, session_key="s2"))
-    assert sum(isinstance(answer, (AlreadyDecided, AlreadyYours)) for answer in answers) == 1
-    one_decision("approved")
+    [won] = [answer for answer in answers if not is_too_late(answer)]
+    assert one_decision("approved") == won
     assert PreparedContext.objects.count() == 1  # the other session's
 
 
@@ -191,11 +201,12 @@ def test_yes_against_the_sweep_has_one_winner(stage: Stage, round_: int) -> None
     stage.open()
     sign, end = adas_yes(stage), over_at()
     answer, swept = at_once(sign, lambda: expire_due(now=end))
-    if swept:
-        assert isinstance(answer, RequestOver)
+    if isinstance(answer, RequestOver):
+        assert swept == 1
         nothing_decided("expired")
     else:
-        assert one_decision("approved") == answer
+        # A sweep that looks after the yes finds an approval that nobody used in time, which ends as well.
+        assert one_decision("expired" if swept else "approved") == answer
 
 
 def test_a_yes_that_the_sweep_overtakes_is_told_that_time_is_over(stage: Stage) -> None:
