@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from aims.demo import world
 from aims.policy.services import DEFAULT_POLICY
@@ -148,3 +148,22 @@ def test_a_card_whose_time_runs_out_says_so_and_takes_no_late_no(browser: Browse
     expect(old.locator(TO_DECIDE)).to_have_count(0)
     old.context.close()
     assert faults_of(desks) == []
+
+
+def test_a_list_that_is_exchanged_keeps_the_keyboards_place(desks: Desks) -> None:
+    headline, page = ask(desks.place, "77.00"), desks.ada
+    page.goto(f"{desks.place.url}/inbox/")
+    row = page.locator("a.item", has_text=headline).first
+    row.wait_for()
+    page.evaluate("document.querySelector('[data-part]').firstElementChild.dataset.old = ''")
+    held: list[Route] = []
+    page.route("**/inbox/part/**", lambda route: held.append(route))
+    page.mouse.move(0, 0)
+    with page.expect_request("**/inbox/part/**"):
+        page.evaluate("document.querySelector('[data-part]').dispatchEvent(new CustomEvent('aims:refresh'))")
+    row.focus()  # the answer is on its way
+    for route in held:
+        route.continue_()
+    expect(page.locator("[data-old]")).to_have_count(0)
+    expect(row).to_be_focused()
+    page.unroute_all(behavior="wait")

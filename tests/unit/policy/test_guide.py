@@ -49,7 +49,7 @@ def said(decision: Decision) -> str:
     return f"ask {', '.join(sorted(decision.approvers))}{within}{used}: {named}"
 
 
-@pytest.mark.parametrize(("title", "text", "facts", "answer"), examples())
+@pytest.mark.parametrize(("title", "text", "facts", "answer"), list(examples()))
 def test_the_guide_says_what_the_engine_answers(title: str, text: str, facts: str, answer: str) -> None:
     given = dict(part.split("=", 1) for part in re.findall(r"`([^`]+)`", facts))
     changed = FACTS.to_dict() | {name: value or None for name, value in given.items()}
