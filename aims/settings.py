@@ -50,6 +50,7 @@ LOG_ORIGIN = text("LOG_ORIGIN")
 LOG_KEY_FILE = os.environ.get("AIMS_LOG_KEY_FILE", "")
 CHECKPOINT_DIR = os.environ.get("AIMS_CHECKPOINT_DIR", "")
 METRICS_TOKEN = text("METRICS_TOKEN")
+DPOP_NONCE = flag("DPOP_NONCE")
 
 # -- Django --------------------------------------------------------------------------------------
 SECRET_KEY = text("SECRET_KEY")

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from aims.authentication.dpop import KeyProof, binding_of
 from aims.authentication.errors import InvalidClient, ManyMethods
 from aims.authentication.replay import Proof
 from aims.credentials import queries as credentials
@@ -45,6 +46,7 @@ TYPES = (None, "jwt", "client-authentication+jwt")
 class Client:
     """Who authenticated: an agent or a resource server, never both, and the proof that is still to be spent.
 
+    key: proved by DPoP, None where the request has no such proof.
     is_recalled: from this process's memory. Such a client may be granted something by a write that depends on
     ``agent.version``, and is never refused anything: whoever would refuse authenticates again, from the database.
     """
@@ -55,6 +57,22 @@ class Client:
     resource: Resource | None
     proof: Proof
     is_recalled: bool = False
+    key: KeyProof | None = None
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        """All that must be spent with this request: its own proof first, then that of its key."""
+        return (self.proof, self.key.proof) if self.key else (self.proof,)
+
+    @property
+    def jkt(self) -> str:
+        """The thumbprint of the key that what is issued will be bound to; empty where there is none."""
+        return self.key.jkt if self.key else ""
+
+    @property
+    def binding(self) -> str:
+        """How what is issued will be bound, as the policy may ask."""
+        return binding_of(self.jkt)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,49 @@ class ProofForgotten(ProofReplayed):
     why = "forgotten"
 
 
+class InvalidDpopProof(AimsError):
+    """The proof of possession is not one, is not for this request, or is missing. Spec: RFC 9449 §5.
+
+    reason: stable word for the log.
+    """
+
+    code = "invalid_dpop_proof"
+    public = _("The DPoP proof is not acceptable.")
+
+    def __init__(self, public: str | None = None, *, reason: str) -> None:
+        self.reason = reason
+        super().__init__(public, detail=reason)
+
+
+class DpopReplayed(InvalidDpopProof):
+    """The proof was used before. Spec: RFC 9449 §11.1. agent: the identifier of who sent it, None where unknown."""
+
+    public = _("This DPoP proof has been used before. Make a new one for every request.")
+    why = "replayed"
+
+    def __init__(self, *, agent: str | None) -> None:
+        self.agent = agent
+        super().__init__(reason=self.why)
+
+
+class DpopForgotten(DpopReplayed):
+    """Made before our memory of used proofs began: nobody can say whether it was used."""
+
+    public = _("This DPoP proof is older than our memory of used ones. Make a new one for every request.")
+    why = "forgotten"
+
+
+class UseDpopNonce(AimsError):
+    """The proof has none of our nonces: here is one, come again. Nothing was consumed. Spec: RFC 9449 §8."""
+
+    code = "use_dpop_nonce"
+    public = _("Put the nonce of the header DPoP-Nonce into the proof, and send the request again.")
+
+    def __init__(self, nonce: str) -> None:
+        self.nonce = nonce
+        super().__init__()
+
+
 class ManyMethods(AimsError):
     """More than one way of client authentication in one request. Spec: RFC 6749 §2.3, §5.2."""
 

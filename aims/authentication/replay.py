@@ -8,17 +8,23 @@ it is an unlogged table, which a crash and a failover empty and an orderly stop 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
 
-from aims.authentication.errors import ProofForgotten, ProofReplayed
+from aims.authentication.errors import DpopForgotten, DpopReplayed, ProofForgotten, ProofReplayed
+
+OF_KEY = "dpop"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What must be remembered so that an assertion counts once. issued_at: its own word."""
+    """What must be remembered so that an assertion or a DPoP proof counts once. issued_at: its own word.
+
+    client_ref: who made it; ``OF_KEY`` for a DPoP proof, whose hash holds the key.
+    """
 
     client_ref: str
     jti_hash: str
@@ -38,11 +44,19 @@ MADE_BY_NOW = "%s <= now()"
 SPENT = "EXISTS (SELECT 1 FROM authentication_spentproof WHERE client_ref = %s AND jti_hash = %s)"
 
 
-def spend(proof: Proof) -> None:
-    """Remember the proof inside the caller's transaction. Raises ProofReplayed, ProofForgotten.
+def spend(*proofs: Proof) -> None:
+    """Remember the proofs inside the caller's transaction. Raises ProofReplayed, DpopReplayed or their Forgotten.
 
-    Of two equal assertions at once, one waits for the other and then inserts nothing.
+    Of two equal ones at once, one waits for the other and then inserts nothing. The order is the same everywhere:
+    the client's own first, then that of its key.
     """
+    for proof in proofs:
+        if not remember(proof):
+            raise not_fresh(proof)
+
+
+def remember(proof: Proof) -> bool:
+    """Remember a proof inside the caller's transaction; return whether it was fresh."""
     assert connection.in_atomic_block
     with connection.cursor() as cursor:
         cursor.execute(
@@ -50,16 +64,49 @@ def spend(proof: Proof) -> None:
             f" SELECT %s, %s, %s WHERE {COVERED} ON CONFLICT DO NOTHING",
             [proof.client_ref, proof.jti_hash, proof.expires_at, proof.issued_at],
         )
-        if cursor.rowcount != 1:
-            raise not_fresh(proof)
+        return bool(cursor.rowcount == 1)
 
 
-def not_fresh(proof: Proof) -> ProofReplayed:
+def inserted(count: int, *, source: str) -> str:
+    """Return the part of a statement on PostgreSQL that remembers so many proofs if its source has a row.
+
+    It gives the ``client_ref`` of each that was fresh. Parameters: ``values`` of the proofs.
+    """
+    rows = ", ".join(["(%s::varchar, %s::varchar, %s::timestamptz)"] * count)
+    return (
+        "INSERT INTO authentication_spentproof (client_ref, jti_hash, expires_at)"  # noqa: S608 made of constants
+        f" SELECT proof.* FROM {source}, (VALUES {rows}) AS proof (client_ref, jti_hash, expires_at)"
+        f" WHERE {COVERED} ON CONFLICT DO NOTHING RETURNING client_ref"
+    )
+
+
+def all_fresh(count: int) -> str:
+    """Return the condition that ``inserted``, named ``spent``, remembered all of so many proofs."""
+    return f"(SELECT count(*) FROM spent) = {count}"  # noqa: S608 a number
+
+
+def values(proofs: Sequence[Proof]) -> tuple[object, ...]:
+    """Return the parameters of ``inserted``."""
+    return *(value for proof in proofs for value in _row(proof)), min(proof.issued_at for proof in proofs)
+
+
+def stale(proofs: Sequence[Proof], *, has_spent_own: bool) -> ProofReplayed | DpopReplayed:
+    """Return why not all of the proofs were fresh. has_spent_own: the client's own, which is the first, was."""
+    return not_fresh(proofs[1] if has_spent_own else proofs[0])
+
+
+def not_fresh(proof: Proof) -> ProofReplayed | DpopReplayed:
     """Return why a proof was not accepted: it was used, or nobody can say whether it was."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {COVERED}", [proof.issued_at])
         (is_covered,) = cursor.fetchone()
+    if proof.client_ref == OF_KEY:
+        return (DpopReplayed if is_covered else DpopForgotten)(agent=proof.agent)
     return (ProofReplayed if is_covered else ProofForgotten)(agent=proof.agent)
+
+
+def _row(proof: Proof) -> tuple[object, ...]:
+    return proof.client_ref, proof.jti_hash, proof.expires_at
 
 
 def begin() -> None:

@@ -60,9 +60,13 @@ class TokensEnded(Event, type="authorization.tokens.ended", title="Ended tokens"
 
 @dataclass(frozen=True, kw_only=True)
 class ClientConfigured(Event, type="authorization.client.configured", title="Set how an agent is told", tone="info"):
-    """How an agent takes delivery of decisions. endpoint_hash: of the address that is pinged, None for poll."""
+    """How an agent takes delivery of decisions. endpoint_hash: of the address that is pinged, None for poll.
+
+    dpop_bound: its tokens must be bound to a key.
+    """
 
     agent: str
     delivery_mode: str
     endpoint_hash: str | None
     request_signing_alg: str | None
+    dpop_bound: bool

@@ -39,6 +39,7 @@ class Application(AbstractApplication):
     backchannel_token_delivery_mode = models.CharField(max_length=8, default="poll")
     backchannel_client_notification_endpoint = models.URLField(max_length=2048, blank=True)
     backchannel_authentication_request_signing_alg = models.CharField(max_length=16, blank=True)
+    dpop_bound_access_tokens = models.BooleanField(default=False, db_default=False)
 
     class Meta(AbstractApplication.Meta):
         constraints = [
@@ -153,6 +154,13 @@ class BackchannelRequest(models.Model):
     ping_due_at = models.DateTimeField(null=True, db_index=True)
     ping_attempts = models.PositiveSmallIntegerField(default=0)
     ping_outcome = models.CharField(max_length=40, blank=True)
+    jkt = models.CharField(
+        max_length=43,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="thumbprint of the key that asked; only it redeems",
+    )
 
 
 class AccessToken(AbstractAccessToken):
@@ -162,6 +170,9 @@ class AccessToken(AbstractAccessToken):
     agent = models.ForeignKey("identifier.Agent", models.PROTECT, null=True, related_name="access_tokens")
     subject_ref = models.CharField(max_length=2048, blank=True)
     txn = models.CharField(max_length=40, blank=True, db_index=True)
+    jkt = models.CharField(
+        max_length=43, blank=True, default="", db_default="", help_text="thumbprint of its key; RFC 9449 §6.1"
+    )
     audience = models.CharField(max_length=2048, blank=True)
     authorization_details = models.JSONField(null=True)
     request = models.ForeignKey(ApprovalRequest, models.PROTECT, null=True, related_name="tokens")

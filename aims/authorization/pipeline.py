@@ -18,9 +18,19 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from aims.authentication import replay
+from aims.authentication import dpop, replay
 from aims.authentication.client import AgentNotUsable, Client, authenticate
-from aims.authentication.errors import InvalidClient, ManyMethods, ProofForgotten, ProofReplayed
+from aims.authentication.errors import (
+    DpopForgotten,
+    DpopReplayed,
+    InvalidClient,
+    InvalidDpopProof,
+    ManyMethods,
+    ProofForgotten,
+    ProofReplayed,
+    UseDpopNonce,
+)
+from aims.authorization.binding import with_key
 from aims.authorization.errors import InvalidRequest, MethodNotAllowed, ServerError, UnauthorizedClient
 from aims.authorization.queries import CIBA
 from aims.authorization.services import tokens
@@ -34,6 +44,7 @@ log = logging.getLogger(__name__)
 REPEATABLE = frozenset({"resource", "audience"})  # RFC 8707 §2, RFC 8693 §2.1
 _NOT_IN_DESCRIPTION = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 _METHOD = "private_key_jwt"
+NONCE_HEADER = "DPoP-Nonce"
 
 
 class Endpoint(Flag):
@@ -118,6 +129,11 @@ def is_agent(call: Call) -> None:
         raise UnauthorizedClient
 
 
+def proves_its_key(call: Call) -> None:
+    """RFC 9449 §5: what is issued is bound to the key that the request proves. Before anything is consumed."""
+    call._client = with_key(call.client, call.request, now=call.now)
+
+
 def is_resource_server(call: Call) -> None:
     """RFC 7662 §2.1, §4: only the resource server a token is for may ask about it."""
     if call.client.resource is None:
@@ -135,6 +151,7 @@ CHECKS: tuple[tuple[Callable[[Call], None], Endpoint], ...] = (
     (is_authenticated, _OURS),
     (is_agent, Endpoint.TOKEN | Endpoint.REVOKE),
     (is_resource_server, Endpoint.INTROSPECT),
+    (proves_its_key, Endpoint.TOKEN),  # the backchannel's verb asks for itself
 )
 
 Handler = Callable[[Call], HttpResponse]
@@ -152,7 +169,7 @@ def endpoint(which: Endpoint) -> Callable[[Handler], Callable[[HttpRequest], Htt
         @functools.wraps(handler)
         def view(request: HttpRequest) -> HttpResponse:
             call = Call(request=request, endpoint=which, now=clock.now(), may_recall=which is Endpoint.TOKEN)
-            return _uncached(_run(call, checks, handler))
+            return _uncached(_with_nonce(call, _run(call, checks, handler)))
 
         return view
 
@@ -169,6 +186,8 @@ def error_response(error: AimsError) -> HttpResponse:
     response = answer({"error": error.code, "error_description": described(error.public)}, error.status)
     if error.status == 405:
         response["Allow"] = "POST"
+    if isinstance(error, UseDpopNonce):
+        response[NONCE_HEADER] = error.nonce
     if retry_after_s := getattr(error, "retry_after_s", None):
         response["Retry-After"] = str(retry_after_s)
     return response
@@ -184,8 +203,10 @@ def _run(call: Call, checks: tuple[Callable[[Call], None], ...], handler: Handle
         for check in checks:
             check(call)
         return handler(call)
+    except UseDpopNonce as error:
+        return error_response(error)  # no refusal: nothing was consumed, and the client comes again with the same grant
     except AimsError as error:
-        if call.is_recalled and not call.is_settling and not isinstance(error, ProofReplayed):
+        if call.is_recalled and not call.is_settling and not isinstance(error, ProofReplayed | DpopReplayed):
             # What is remembered may grant, never refuse: once more, with what the database says now.
             return _run(replace(call, may_recall=False, _client=None), checks, handler)
         return _refused(call, error)
@@ -220,19 +241,22 @@ def _refused(call: Call, error: AimsError) -> HttpResponse:
 
 def _record(call: Call, error: AimsError) -> None:
     """Record a refusal after the failed transaction has ended; count it where nobody proved who they are."""
-    if call.is_settling and not isinstance(error, InvalidClient | ManyMethods | FormRefused):
+    if call.is_settling and not isinstance(error, InvalidClient | ManyMethods | FormRefused | DpopReplayed):
         return
     where = str(call.endpoint.name).lower()
     client = error.client if isinstance(error, AgentNotUsable) else call._client
-    if isinstance(error, ProofForgotten):
+    if isinstance(error, ProofForgotten | DpopForgotten):
         replay.begin()
-    if isinstance(error, ProofReplayed) and (by := client.identifier if client else error.agent):
-        tokens.note_refusal(endpoint=where, code=error.code, reason=error.reason, by=by, agent=error.agent)
+    if isinstance(error, ProofReplayed | DpopReplayed) and (by := client.identifier if client else error.agent):
+        proofs = client.proofs if client and isinstance(error, DpopReplayed) else ()
+        tokens.note_refusal(
+            endpoint=where, code=error.code, reason=error.reason, by=by, agent=error.agent, proofs=proofs
+        )
         return
     if client is None:
         count_failure(str(call.request.META.get("REMOTE_ADDR", "")), error.code)
         return
-    reason = error.reason if isinstance(error, InvalidClient) else ""
+    reason = error.reason if isinstance(error, InvalidClient | InvalidDpopProof) else ""
     policies = tuple(getattr(error, "policies", ()))
     tokens.refuse(client, endpoint=where, code=error.code, reason=reason, policies=policies, resource=call.resource)
 
@@ -241,6 +265,13 @@ def _scheme(call: Call) -> str:
     """Return the scheme of the challenge: the one tried, else the method wanted. Spec: RFC 6749 §5.2."""
     tried = call.request.headers.get("Authorization", "").partition(" ")[0]
     return tried if re.fullmatch(r"[A-Za-z0-9_-]{1,40}", tried) else _METHOD
+
+
+def _with_nonce(call: Call, response: HttpResponse) -> HttpResponse:
+    """Hand out the nonce of now to whoever uses proofs. Spec: RFC 9449 §8.2."""
+    if settings.DPOP_NONCE and dpop.HEADER in call.request.headers:
+        response[NONCE_HEADER] = dpop.nonces().current(call.now.timestamp())
+    return response
 
 
 def _uncached(response: HttpResponse) -> HttpResponse:

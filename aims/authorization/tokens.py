@@ -18,7 +18,8 @@ LEAST = timedelta(seconds=2)
 class TokenFacts:
     """What a token will say. expires_at: of ``expiry``.
 
-    approval: the claim of that name. subject_signed: acr, amr, auth_time, only if the subject signed.
+    approval: the claim of that name. subject_signed: acr, amr, auth_time, only if the subject signed. cnf: of
+    ``confirmation``.
     """
 
     client_id: str
@@ -30,6 +31,7 @@ class TokenFacts:
     expires_at: datetime
     approval: Mapping[str, Any] | None
     subject_signed: Mapping[str, Any] | None
+    cnf: Mapping[str, str] | None = None
 
 
 def expiry(*, now: datetime, ends: Iterable[datetime]) -> datetime:
@@ -55,7 +57,22 @@ def claims_of(facts: TokenFacts, *, issuer: str, jti: str, now: datetime) -> dic
         claims["authorization_details"] = list(facts.authorization_details)
     if facts.approval:
         claims["approval"] = dict(facts.approval)
+    if facts.cnf:
+        claims["cnf"] = dict(facts.cnf)
     return claims | dict(facts.subject_signed or {})
+
+
+def confirmation(jkt: str) -> dict[str, str] | None:
+    """Return the claim ``cnf`` of a token that only the holder of this key may use; None for a bearer token.
+
+    jkt: RFC 7638 thumbprint of a DPoP key, empty where there is none. Spec: RFC 9449 §6.1, RFC 7800 §3.1.
+    """
+    return {"jkt": jkt} if jkt else None
+
+
+def token_type(cnf: Mapping[str, str] | None) -> str:
+    """Return how a token must be presented. Spec: RFC 9449 §5; RFC 6750 §4."""
+    return "DPoP" if cnf and "jkt" in cnf else "Bearer"
 
 
 def approval_claim(

@@ -16,7 +16,7 @@ from typing import Any
 import requests
 
 from aims.demo.client import Client, OAuthAnswer
-from aims.demo.keys import load_or_make
+from aims.demo.keys import Proving, load_or_make
 
 CIBA = "urn:openid:params:grant-type:ciba"
 LONG_POLL_S = 20
@@ -59,6 +59,13 @@ class Courier:
         refused = self._pay(invoice("Invoice 0", self.resource, "1.00"), answer.body["access_token"])
         must(refused.status_code == 401, "paid without an approval", refused.text)
         say("tried to pay with that token: refused, a person must approve.")
+        stolen = requests.get(
+            self.resource.rstrip("/") + "/accounts",
+            headers={"Authorization": f"Bearer {answer.body['access_token']}"},
+            timeout=10,
+        )
+        must(stolen.status_code == 401, "a token was taken without its key", stolen.text)
+        say("tried that token without its key, as a thief would: refused.")
 
     def ask_token_alone(self, order: dict[str, Any]) -> None:
         answer = self._token({"grant_type": "client_credentials", "authorization_details": json.dumps([order])})
@@ -107,12 +114,17 @@ class Courier:
         return self.client.call("token_endpoint", {"resource": self.resource, **form})
 
     def _get(self, path: str, token: str) -> requests.Response:
-        bearer = {"Authorization": f"Bearer {token}"}
-        return requests.get(self.resource.rstrip("/") + path, headers=bearer, timeout=10)
+        url = self.resource.rstrip("/") + path
+        return requests.get(url, headers=self._shown(token, "GET", url), timeout=10)
 
     def _pay(self, order: dict[str, Any], token: str) -> requests.Response:
-        bearer = {"Authorization": f"Bearer {token}"}
-        return requests.post(self.resource.rstrip("/") + "/payments", json=order, headers=bearer, timeout=30)
+        url = self.resource.rstrip("/") + "/payments"
+        return requests.post(url, json=order, headers=self._shown(token, "POST", url), timeout=30)
+
+    def _shown(self, token: str, method: str, url: str) -> dict[str, str]:
+        """Return how a token is presented that is bound to our key. Spec: RFC 9449 §7.1."""
+        assert self.client.proving is not None
+        return {"Authorization": f"DPoP {token}", "DPoP": self.client.proving.proof(method, url, token)}
 
 
 def must(holds: bool, text: str, seen: Any) -> None:
@@ -132,7 +144,7 @@ def main() -> int:
     parser.add_argument("--pause-s", type=float, default=None, help="ask again after this pause; default: once")
     parser.add_argument("--token-file", type=Path, help="leave the spent access token here, as evidence")
     options = parser.parse_args()
-    client = Client(options.issuer, options.client_id, load_or_make(options.key))
+    client = Client(options.issuer, options.client_id, load_or_make(options.key), Proving())
     courier = Courier(client, options.resource, options.approver)
     try:
         courier.read_balance()

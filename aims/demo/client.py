@@ -11,6 +11,8 @@ from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from joserfc.jwk import ECKey
 
+from aims.demo.keys import Proving
+
 ASSERTION_LIFETIME_S = 60
 REQUEST_TIMEOUT_S = 30
 
@@ -45,11 +47,12 @@ class OAuthAnswer:
 
 @dataclass
 class Client:
-    """An OAuth client that found its endpoints by discovery (RFC 8414)."""
+    """An OAuth client that found its endpoints by discovery (RFC 8414). proving: a key for DPoP, None for who needs none."""
 
     issuer: str
     client_id: str
     key: ECKey
+    proving: Proving | None = None
     metadata: dict[str, Any] = field(init=False)
     session: OAuth2Session = field(init=False)
 
@@ -64,14 +67,21 @@ class Client:
 
     def call(self, endpoint: str, form: dict[str, str], *, headers: dict[str, str] | None = None) -> OAuthAnswer:
         """Post a form with client authentication to an endpoint named as in the metadata."""
-        answer = self.session.post(
-            self.metadata[endpoint],
+        answer = self._post(self.metadata[endpoint], form, headers or {})
+        if self.proving and self.proving.learn(answer):  # RFC 9449 §8: once more, with the nonce
+            answer = self._post(self.metadata[endpoint], form, headers or {})
+        wait = answer.headers.get("Retry-After", "")
+        return OAuthAnswer(answer.status_code, answer.json(), int(wait) if wait.isdigit() else None)
+
+    def _post(self, url: str, form: dict[str, str], headers: dict[str, str]) -> requests.Response:
+        proof = {"DPoP": self.proving.proof("POST", url)} if self.proving else {}
+        answer: requests.Response = self.session.post(
+            url,
             data=form,
-            headers={"Accept": "application/json", **(headers or {})},
+            headers={"Accept": "application/json", **headers, **proof},
             auth=self.session.client_auth("private_key_jwt"),
             withhold_token=True,
             allow_redirects=False,
             timeout=REQUEST_TIMEOUT_S,
         )
-        wait = answer.headers.get("Retry-After", "")
-        return OAuthAnswer(answer.status_code, answer.json(), int(wait) if wait.isdigit() else None)
+        return answer

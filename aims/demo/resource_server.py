@@ -47,7 +47,7 @@ def guard_of(client: Client, identifier: str, ledger: Path) -> Guard:
         proof_algorithms=jws.ALGORITHMS,
         memory=InFile(ledger),
         introspect=introspect,
-        takes_bearer=True,  # the issuer binds none to a key yet; one that is bound is taken only with its key
+        takes_bearer=False,
         nonces=None,
         skew_s=CLOCK_SKEW_S,
         metadata_url=metadata.well_known_url(identifier),

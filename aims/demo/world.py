@@ -66,6 +66,7 @@ def _courier(jwks: dict[str, Any]) -> dict[str, Any]:
         "contact": "operations@acme.example",
         "owner": ADA,
         "jwks": jwks,
+        "dpop_bound_access_tokens": True,
     }
 
 

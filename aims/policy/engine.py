@@ -25,7 +25,7 @@ SCHEMA = cedarpy.Schema.from_str("""
 entity Agent = { state: String, owner: String, posture: String };
 entity Resource;
 action "use" appliesTo { principal: [Agent], resource: [Resource], context: {
-  action: String, reversibility: String, detail_type: String, has_grant: Bool,
+  action: String, reversibility: String, detail_type: String, has_grant: Bool, binding: String,
   grant?: String, subject?: String, amount?: decimal, currency?: String
 } };
 """)
@@ -39,7 +39,7 @@ _WHO = re.compile(r"subject|owner|group:[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 class PolicyFacts:
     """What the policy may look at. reversibility: from the registry. grant: ref of the covering grant.
 
-    amount: decimal text.
+    amount: decimal text. binding: how the token will be bound to a key: ``dpop``, ``none`` (a bearer token).
     """
 
     agent: str
@@ -54,6 +54,7 @@ class PolicyFacts:
     grant: str | None
     amount: str | None
     currency: str | None
+    binding: str = "none"
 
     def to_dict(self) -> dict[str, str | None]:
         """Return the facts as JSON values."""
@@ -62,7 +63,7 @@ class PolicyFacts:
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> PolicyFacts:
         """Return the facts that ``to_dict`` wrote."""
-        return cls(**{item.name: value[item.name] for item in fields(cls)})
+        return cls(**{item.name: value[item.name] for item in fields(cls) if item.name in value})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +203,7 @@ def _request(facts: PolicyFacts) -> dict[str, Any]:
         "reversibility": facts.reversibility,
         "detail_type": facts.detail_type,
         "has_grant": facts.grant is not None,
+        "binding": facts.binding,
     }
     for name in ("grant", "subject", "currency"):
         if (value := getattr(facts, name)) is not None:

@@ -8,8 +8,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from aims.authentication.client import Client, authenticate, import_key
+from aims.authentication.errors import UseDpopNonce
 from aims.authorization import queries
 from aims.authorization.backchannel import Asked, from_form, read
+from aims.authorization.binding import with_key
 from aims.authorization.errors import InvalidRequest, UnauthorizedClient
 from aims.authorization.models import Application
 from aims.authorization.services import backchannel
@@ -30,26 +32,30 @@ def bc_authorize(request: HttpRequest, *, form: Form, now: datetime) -> HttpResp
     if client.agent is None:
         refuse(client, endpoint="bc_authorize", code=UnauthorizedClient.code, reason="", policies=(), resource=None)
         raise UnauthorizedClient
-    accepted = _accepted(client, client.agent, form, now=now)
+    accepted = _accepted(client, client.agent, form, request, now=now)
     return JsonResponse(
         {"auth_req_id": accepted.auth_req_id, "expires_in": accepted.expires_in, "interval": accepted.interval}
     )
 
 
-def _accepted(client: Client, agent: Agent, form: Form, *, now: datetime) -> backchannel.Accepted:
+def _accepted(client: Client, agent: Agent, form: Form, request: HttpRequest, *, now: datetime) -> backchannel.Accepted:
     # What takes time (a signature) is checked before the transaction; its refusal still spends the assertion.
     trouble: AimsError | None = None
+    bound = client
     try:
+        bound = with_key(client, request, now=now)
         mode, asked, signed = _read(client, agent, form, now=now)
+    except UseDpopNonce:
+        raise  # nothing was consumed
     except AimsError as error:
         trouble = error
 
     def open_it() -> backchannel.Accepted:
         if trouble is not None:
             raise trouble
-        return backchannel.ask(client, agent, asked, signed, mode=mode, now=now)
+        return backchannel.ask(bound, agent, asked, signed, mode=mode, now=now)
 
-    return backchannel.once(client, open_it, lambda error: backchannel.record_refusal(agent, error))
+    return backchannel.once(bound, open_it, lambda error: backchannel.record_refusal(agent, error))
 
 
 def _read(client: Client, agent: Agent, form: Form, *, now: datetime) -> tuple[str, Asked, Unpacked | None]:

@@ -50,6 +50,7 @@ class _Held:
 
     agent: Agent
     auth_req_id: str
+    jkt: str
 
 
 _waiting: set[str] = set()  # the requests that a poll of this process waits for: one each
@@ -60,7 +61,7 @@ def may_be_held(call: Call) -> None:
     scope = getattr(call.request, "scope", {})
     agent, auth_req_id = call.client.agent, call.value("auth_req_id")
     if _WORD in scope and agent and auth_req_id:
-        scope[_WORD] = _Held(agent, auth_req_id)
+        scope[_WORD] = _Held(agent, auth_req_id, call.client.jkt)
 
 
 class LongPoll:
@@ -157,7 +158,7 @@ async def _decided(held: _Held, waited: redemption.Awaited, deadline: float) -> 
 
 def _look(held: _Held) -> HttpResponse | None:
     try:
-        body = redemption.redeem_decided(held.agent, held.auth_req_id, now=clock.now())
+        body = redemption.redeem_decided(held.agent, held.auth_req_id, jkt=held.jkt, now=clock.now())
     except AimsError as error:
         return error_response(error)
     return answer(body) if body else None

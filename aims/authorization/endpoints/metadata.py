@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
+from aims.authentication import dpop
 from aims.authorization.endpoints.ciba_token import CIBA
 from aims.authorization.endpoints.published import Published
 from aims.authorization.endpoints.token import GRANTS
@@ -30,6 +31,7 @@ def document() -> dict[str, Any]:
         "id_token_signing_alg_values_supported": ["ES256"],
         "authorization_details_types_supported": _detail_types(),
         "ui_locales_supported": ["en"],
+        "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
     }
     for name in ("token", "introspection", "revocation"):
         body[f"{name}_endpoint_auth_methods_supported"] = METHODS

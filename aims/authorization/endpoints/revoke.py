@@ -22,7 +22,7 @@ def revoke(call: Call) -> HttpResponse:
     assert agent is not None
     with transaction.atomic():
         begin(agent)
-        spend(call.client.proof)
+        spend(*call.client.proofs)
         if not tokens.revoke(call.client, token, now=call.now):
             requests.cancel_by_auth_req_id(agent, token, now=call.now)
     return answer({})

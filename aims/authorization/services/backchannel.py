@@ -58,11 +58,11 @@ def once(client: Client, verb: Callable[[], T], refused: Callable[[AimsError], N
     """Run a verb in the one write transaction that also spends the client's proof; a refusal spends it too.
 
     refused: records the refusal, in the same transaction, after what the verb wrote was rolled back.
-    Raises whatever the verb raised, and ProofReplayed.
+    Raises whatever the verb raised, ProofReplayed and DpopReplayed.
     """
     with transaction.atomic():
         begin(client.agent)
-        spend(client.proof)
+        spend(*client.proofs)
         try:
             with transaction.atomic():
                 return verb()
@@ -74,6 +74,8 @@ def once(client: Client, verb: Callable[[], T], refused: Callable[[AimsError], N
 
 def ask(client: Client, agent: Agent, asked: Asked, signed: Unpacked | None, *, mode: str, now: datetime) -> Accepted:
     """Open an approval request by CIBA and return its id. Call it in a transaction.
+
+    With a DPoP key, only that key will redeem it.
 
     Raises InvalidRequest (a signed request used twice), InvalidTarget, UnknownUserId, AskDenied, TooManyOpen and
     those of RFC 9396.
@@ -101,8 +103,9 @@ def ask(client: Client, agent: Agent, asked: Asked, signed: Unpacked | None, *, 
         binding_message=asked.binding_message,
         agent_says=asked.agent_says,
         requested_expiry_s=asked.requested_expiry_s,
+        binding=client.binding,
     )
-    return _open(command, asked, signed, mode=mode, now=now)
+    return _open(command, asked, signed, mode=mode, jkt=client.jkt, now=now)
 
 
 def record_refusal(agent: Agent, error: AimsError, *, resource: str | None = None) -> None:
@@ -121,7 +124,9 @@ def record_refusal(agent: Agent, error: AimsError, *, resource: str | None = Non
     record(RequestRefused(door=DOOR, code=error.code, policies=policies), by=agent.identifier, facts=facts)
 
 
-def _open(command: OpenRequest, asked: Asked, signed: Unpacked | None, *, mode: str, now: datetime) -> Accepted:
+def _open(
+    command: OpenRequest, asked: Asked, signed: Unpacked | None, *, mode: str, jkt: str, now: datetime
+) -> Accepted:
     request = open_request(command, now=now)
     auth_req_id = new_secret()  # §7.3: 256 bits, of A-Z a-z 0-9 - _
     BackchannelRequest.objects.create(
@@ -129,6 +134,7 @@ def _open(command: OpenRequest, asked: Asked, signed: Unpacked | None, *, mode: 
         auth_req_id_hash=digest(auth_req_id),
         mode=mode,
         interval_s=INTERVAL_S,
+        jkt=jkt,
         signed_request=signed.raw if signed else None,
         sealed_delivery=_sealed(auth_req_id, asked.notification_token) if asked.notification_token else None,
     )

@@ -24,11 +24,15 @@ ENDPOINT_MAX = 2048
 
 @dataclass(frozen=True, kw_only=True)
 class ClientSettings:
-    """CIBA Core 1.0 §4. request_signing_alg: empty where requests need no signature of their own."""
+    """CIBA Core 1.0 §4, RFC 9449 §5.2.
+
+    request_signing_alg: empty where requests need no signature of their own. dpop_bound: its requests need a DPoP proof.
+    """
 
     delivery_mode: str = "poll"
     notification_endpoint: str = ""
     request_signing_alg: str = ""
+    dpop_bound: bool = False
 
 
 def settings_of(agent: Agent) -> ClientSettings:
@@ -38,7 +42,7 @@ def settings_of(agent: Agent) -> ClientSettings:
 
 
 def configure_client(agent: Agent, settings: ClientSettings, *, by: str, now: datetime) -> bool:
-    """Store how an agent takes delivery, with its client row if it has none; return whether anything changed.
+    """Store how an agent asks and takes delivery, with its client row if it has none; return whether anything changed.
 
     The same again writes no entry. Raises ClientSettingsRefused, FetchRefused.
     """
@@ -60,6 +64,7 @@ def configure_client(agent: Agent, settings: ClientSettings, *, by: str, now: da
             if settings.notification_endpoint
             else None,
             request_signing_alg=settings.request_signing_alg or None,
+            dpop_bound=settings.dpop_bound,
         )
         record(event, by=by, facts=_facts(held))
     agent.refresh_from_db()
@@ -97,6 +102,7 @@ def _store(row: Application, settings: ClientSettings) -> None:
     row.backchannel_token_delivery_mode = settings.delivery_mode
     row.backchannel_client_notification_endpoint = settings.notification_endpoint
     row.backchannel_authentication_request_signing_alg = settings.request_signing_alg
+    row.dpop_bound_access_tokens = settings.dpop_bound
     row.save()
 
 
@@ -105,6 +111,7 @@ def _settings(row: Application) -> ClientSettings:
         delivery_mode=row.backchannel_token_delivery_mode,
         notification_endpoint=row.backchannel_client_notification_endpoint,
         request_signing_alg=row.backchannel_authentication_request_signing_alg,
+        dpop_bound=row.dpop_bound_access_tokens,
     )
 
 

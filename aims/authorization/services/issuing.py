@@ -8,11 +8,14 @@ a process remembers.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from django.db import transaction
 
-from aims.authentication.replay import COVERED, Proof, not_fresh, spend
+from aims.authentication import replay
+from aims.authentication.replay import Proof
 from aims.authorization.errors import Outdated
 from aims.authorization.services.tokens import Prepared, insert
 from aims.identifier.models import Agent, AgentState, Resource
@@ -25,10 +28,10 @@ from audit.write import INBOX_INSERT, announce, enter
 #   PostgreSQL looks at the row's newest version again, so a suspended or changed agent gives no row.
 # latch: a policy that is being put in force makes us wait, and waits for us (aims/policy/latch.py).
 # seen: no row, nothing is written. spent: the insert is the replay check; a second use gives no row, nor does a proof
-#   from before our memory, and then no token and no entry either. The answer tells the three apart: (0, 0) outdated,
-#   (1, 0) not fresh, (1, 1) written.
+#   from before our memory, and without all of them no token and no entry either. The answer tells apart what was
+#   outdated, which proof was not fresh, and what was written.
 # One statement is one transaction: there is no BEGIN to wait for, and nothing between its parts to crash in.
-STATEMENT = f"""
+_STATEMENT = f"""
 WITH latch AS MATERIALIZED (
     {latch.SHARED}
 ), agent AS MATERIALIZED (
@@ -39,19 +42,26 @@ WITH latch AS MATERIALIZED (
     JOIN policy_policyversion p ON p.number = %s AND p.hash = %s AND p.is_active
     WHERE NOT EXISTS (SELECT FROM latch)
 ), spent AS (
-    INSERT INTO authentication_spentproof (client_ref, jti_hash, expires_at)
-    SELECT %s::varchar, %s::varchar, %s::timestamptz FROM seen WHERE {COVERED} ON CONFLICT DO NOTHING RETURNING id
+    SPEND
 ), stored AS (
     INSERT INTO authorization_accesstoken (agent_id, token, created, updated, token_checksum, jti, subject_ref, txn,
-        audience, resource, scope, authorization_details, issued_at, expires)
+        jkt, audience, resource, scope, authorization_details, issued_at, expires)
     SELECT seen.id, '', now(), now(), %s::varchar, %s::varchar, %s::varchar, %s::varchar,
-        %s::varchar, %s::jsonb, %s::text, %s::jsonb, %s::timestamptz, %s::timestamptz
-    FROM seen, spent
+        %s::varchar, %s::varchar, %s::jsonb, %s::text, %s::jsonb, %s::timestamptz, %s::timestamptz
+    FROM seen WHERE ALL_FRESH
 ), entered AS (
-    {INBOX_INSERT} SELECT %s::bytea FROM spent
+    {INBOX_INSERT} SELECT %s::bytea WHERE ALL_FRESH
 )
-SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM spent)
+SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM spent),
+    (SELECT count(*) FROM spent WHERE client_ref <> '{replay.OF_KEY}')
 """  # noqa: S608 made of constants
+
+
+@cache
+def statement(proofs: int) -> str:
+    """Return the statement for so many proofs: the client's own, and that of a key by DPoP."""
+    spend = replay.inserted(proofs, source="seen")
+    return _STATEMENT.replace("SPEND", spend).replace("ALL_FRESH", replay.all_fresh(proofs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,37 +74,38 @@ class Seen:
     policy_hash: str
 
 
-def issue(prepared: Prepared, *, proof: Proof, seen: Seen, payload: bytes) -> None:
-    """Spend the proof, store the token's row and its entry. payload: of ``audit.write.inbox_payload``.
+def issue(prepared: Prepared, *, proofs: Sequence[Proof], seen: Seen, payload: bytes) -> None:
+    """Spend the proofs, store the token's row and its entry. payload: of ``audit.write.inbox_payload``.
 
-    Raises Outdated (something seen has changed; nothing was written, the proof is good still), ProofReplayed.
+    Raises Outdated (something seen has changed; nothing was written, the proofs are good still), ProofReplayed,
+    DpopReplayed.
     """
     write = in_one_statement if is_possible() else in_one_transaction
-    write(prepared, proof, seen, payload)
+    write(prepared, proofs, seen, payload)
 
 
-def in_one_statement(prepared: Prepared, proof: Proof, seen: Seen, payload: bytes) -> None:
+def in_one_statement(prepared: Prepared, proofs: Sequence[Proof], seen: Seen, payload: bytes) -> None:
     """Write on PostgreSQL. Prepared once a connection: planning would cost more than running."""
-    _judge(proof, one_row(STATEMENT, _parameters(prepared, proof, seen, payload)) or (0, 0))
+    _judge(proofs, one_row(statement(len(proofs)), _parameters(prepared, proofs, seen, payload)) or (0, 0, 0))
     announce()
 
 
-def in_one_transaction(prepared: Prepared, proof: Proof, seen: Seen, payload: bytes) -> None:
+def in_one_transaction(prepared: Prepared, proofs: Sequence[Proof], seen: Seen, payload: bytes) -> None:
     """Write by the ORM, for a database without the statement: SQLite, where writers come one at a time."""
     with transaction.atomic():
         if not _is_as_seen(seen):
             raise Outdated
-        spend(proof)
+        replay.spend(*proofs)
         insert(prepared)
         enter(payload)
 
 
-def _judge(proof: Proof, row: tuple[int, int]) -> None:
-    is_as_seen, is_spent = row
+def _judge(proofs: Sequence[Proof], row: tuple[int, int, int]) -> None:
+    is_as_seen, spent, own = row
     if not is_as_seen:
         raise Outdated
-    if not is_spent:
-        raise not_fresh(proof)
+    if spent != len(proofs):
+        raise replay.stale(proofs, has_spent_own=bool(own))
 
 
 def _is_as_seen(seen: Seen) -> bool:
@@ -104,7 +115,7 @@ def _is_as_seen(seen: Seen) -> bool:
     return agents.exists() and resources.exists() and policies.exists()
 
 
-def _parameters(prepared: Prepared, proof: Proof, seen: Seen, payload: bytes) -> tuple[object, ...]:
+def _parameters(prepared: Prepared, proofs: Sequence[Proof], seen: Seen, payload: bytes) -> tuple[object, ...]:
     values = prepared.values()
     details = values["authorization_details"]
     return (
@@ -114,14 +125,12 @@ def _parameters(prepared: Prepared, proof: Proof, seen: Seen, payload: bytes) ->
         seen.resource.version,
         seen.policy_version,
         seen.policy_hash,
-        proof.client_ref,
-        proof.jti_hash,
-        proof.expires_at,
-        proof.issued_at,
+        *replay.values(proofs),
         values["token_checksum"],
         values["jti"],
         values["subject_ref"],
         values["txn"],
+        values["jkt"],
         values["audience"],
         json.dumps(values["resource"]),
         values["scope"],

@@ -46,7 +46,10 @@ NEW_MAX_PAIR_PER_MINUTE = 10
 
 @dataclass(frozen=True, kw_only=True)
 class OpenRequest:
-    """What a door hands in, all of it checked for shape. requested_expiry_s: the agent's wish, None if none."""
+    """What a door hands in, all of it checked for shape. requested_expiry_s: the agent's wish, None if none.
+
+    binding: as in ``PolicyFacts``.
+    """
 
     door: str
     agent: Agent
@@ -58,6 +61,7 @@ class OpenRequest:
     binding_message: str | None
     agent_says: str | None
     requested_expiry_s: int | None
+    binding: str
 
 
 def open_request(command: OpenRequest, *, now: datetime) -> ApprovalRequest:
@@ -70,7 +74,10 @@ def open_request(command: OpenRequest, *, now: datetime) -> ApprovalRequest:
         agent = Agent.objects.select_for_update(no_key=True).select_related("owner").get(pk=command.agent.pk)
         if agent.state != AgentState.ACTIVE:
             raise AskDenied(detail="agent not active")
-        items = [policy.facts_for(agent, command.subject, command.resource, item, now=now) for item in command.wanted]
+        items = [
+            policy.facts_for(agent, command.subject, command.resource, item, binding=command.binding, now=now)
+            for item in command.wanted
+        ]
         asking = _ask(items)
         people = policy.eligible_people(asking, subject=command.subject, owner=agent.owner, moments=(now,))
         if not people:

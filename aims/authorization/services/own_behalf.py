@@ -15,7 +15,7 @@ from aims.authorization.models import DelegationGrant
 from aims.authorization.services import policy, tokens
 from aims.authorization.services.issuing import Seen, issue
 from aims.authorization.target import Target
-from aims.authorization.tokens import LEAST, TokenFacts, expiry
+from aims.authorization.tokens import LEAST, TokenFacts, confirmation, expiry
 from aims.authorization.wanted import Wanted
 from aims.identifier.models import Agent
 from aims.kit.ids import new_ref
@@ -28,9 +28,9 @@ _known: Kept[tuple[str, int, str], list[DelegationGrant]] = Kept()
 
 
 def grant(client: Client, target: Target, *, now: datetime) -> dict[str, Any]:
-    """Return a token response. Raises AccessDenied, InteractionRequired, ProofReplayed, Outdated.
+    """Return a token response. Raises AccessDenied, InteractionRequired, ProofReplayed, DpopReplayed, Outdated.
 
-    One write: the proof is spent, the token stored, the entry written, all of it only if agent, resource and policy
+    One write: the proofs are spent, the token stored, the entry written, all of it only if agent, resource and policy
     are still what was decided on. A crash before its commit leaves nothing; after it, a row whose token nobody
     holds, which expires.
     """
@@ -49,14 +49,16 @@ def grant(client: Client, target: Target, *, now: datetime) -> dict[str, Any]:
         policies=allowed.policies,
     )
     seen = Seen(agent=agent, resource=target.resource, policy_version=allowed.version, policy_hash=allowed.hash)
-    issue(prepared, proof=client.proof, seen=seen, payload=inbox_payload(event, by=client.identifier, facts=mandatory))
+    issue(
+        prepared, proofs=client.proofs, seen=seen, payload=inbox_payload(event, by=client.identifier, facts=mandatory)
+    )
     return prepared.response()
 
 
 def _decide(client: Client, agent: Agent, target: Target, covers: Sequence[DelegationGrant | None]) -> Allow:
     active = policies.active(may_recall=client.is_recalled)
     decisions = [
-        policies.decide(_policy_facts(agent, target, item, grant), active)
+        policies.decide(_policy_facts(client, agent, target, item, grant), active)
         for item, grant in zip(target.wanted, covers, strict=True)
     ]
     # Several details: the strictest wins, and one no is a no to all.
@@ -87,8 +89,11 @@ def _grants(client: Client, agent: Agent, target: Target, *, now: datetime) -> l
     return _known.keep(slot, queries.grants_at(agent, resource, now=now)) if found is None else found
 
 
-def _policy_facts(agent: Agent, target: Target, item: Wanted, grant: DelegationGrant | None) -> PolicyFacts:
-    return policy.facts_under(grant.ref if grant else None, agent, None, target.resource, item)
+def _policy_facts(
+    client: Client, agent: Agent, target: Target, item: Wanted, grant: DelegationGrant | None
+) -> PolicyFacts:
+    ref = grant.ref if grant else None
+    return policy.facts_under(ref, agent, None, target.resource, item, binding=client.binding)
 
 
 def _facts(client: Client, target: Target, expires_at: datetime) -> TokenFacts:
@@ -102,4 +107,5 @@ def _facts(client: Client, target: Target, expires_at: datetime) -> TokenFacts:
         expires_at=expires_at,
         approval=None,
         subject_signed=None,
+        cnf=confirmation(client.jkt),
     )

@@ -18,14 +18,18 @@ from aims.policy.engine import Deny, PolicyFacts, evaluate
 POSTURE_UNKNOWN = "unknown"  # until attestation exists
 
 
-def facts_for(agent: Agent, subject: User | None, resource: Resource, item: Wanted, *, now: datetime) -> PolicyFacts:
+def facts_for(
+    agent: Agent, subject: User | None, resource: Resource, item: Wanted, *, binding: str, now: datetime
+) -> PolicyFacts:
     """Return the facts about one wanted action as they are now."""
     kind = (item.detail or {}).get("type", "")
     grant = _grant(agent, subject, resource.identifier, item.action.name, kind, now=now)
-    return facts_under(grant, agent, subject, resource, item)
+    return facts_under(grant, agent, subject, resource, item, binding=binding)
 
 
-def facts_under(grant: str | None, agent: Agent, subject: User | None, resource: Resource, item: Wanted) -> PolicyFacts:
+def facts_under(
+    grant: str | None, agent: Agent, subject: User | None, resource: Resource, item: Wanted, *, binding: str
+) -> PolicyFacts:
     """Return the facts about one wanted action that this grant (its ref, or None) covers. Reads nothing."""
     detail = item.detail or {}
     amount = detail.get("instructedAmount") if detail.get("type") == "payment_initiation" else None
@@ -42,6 +46,7 @@ def facts_under(grant: str | None, agent: Agent, subject: User | None, resource:
         grant=grant,
         amount=amount["amount"] if amount else None,
         currency=amount["currency"] if amount else None,
+        binding=binding,
     )
 
 
@@ -51,9 +56,13 @@ def consult(facts: Sequence[PolicyFacts]) -> Asking | Deny:
     return strictest([evaluate(each, policy=active) for each in facts])
 
 
-def consult_again(request: ApprovalRequest, *, now: datetime) -> Asking | Deny:
-    """Return what the policy of now says about a request that waits or was approved, with the facts of now."""
-    return consult([_refreshed(request, kept, now=now) for kept in request.facts])
+def consult_again(request: ApprovalRequest, *, now: datetime, binding: str | None = None) -> Asking | Deny:
+    """Return what the policy of now says about a request that waits or was approved, with the facts of now.
+
+    binding: of the token that is about to be issued; None while there is none: what the request said.
+    """
+    bound = {} if binding is None else {"binding": binding}
+    return consult([_refreshed(request, kept | bound, now=now) for kept in request.facts])
 
 
 def is_stricter(asking: Asking, request: ApprovalRequest, *, deciders: Sequence[str], now: datetime) -> bool:

@@ -7,13 +7,13 @@ early, decided, expired, unknown, a client that changed) is left to the checks i
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 
 from django.db import transaction
 from django.db.models import F
 
 from aims.authentication import replay
 from aims.authentication.client import Client
-from aims.authentication.errors import ProofReplayed
 from aims.authorization.models import Application, BackchannelRequest
 from aims.authorization.queries import CIBA
 from aims.authorization.request_errors import AuthorizationPending, SlowDown
@@ -48,16 +48,24 @@ WITH unhurried AS MATERIALIZED ({replay.UNHURRIED}), asked AS MATERIALIZED (
     AND agent.ref = %s AND agent.version = %s AND agent.state = '{AgentState.ACTIVE}'
     AND (client.id IS NULL
         OR client.grant_types ? '{CIBA}' AND client.backchannel_token_delivery_mode IN ('{_either(MODES)}'))
-    AND {replay.COVERED} AND {replay.MADE_BY_NOW} AND NOT {replay.SPENT}
+    AND door.jkt IN ('', %s) AND {replay.MADE_BY_NOW} AND NONE_SPENT
 ), spent AS (
-    INSERT INTO authentication_spentproof (client_ref, jti_hash, expires_at)
-    SELECT %s::varchar, %s::varchar, %s::timestamptz FROM asked ON CONFLICT DO NOTHING RETURNING id
+    SPEND
 ), counted AS (
     UPDATE authorization_backchannelrequest door SET last_poll_at = %s, polls = door.polls + 1
-    FROM asked, spent WHERE door.id = asked.id AND {_AFTER_ITS_INTERVAL} RETURNING door.interval_s
+    FROM asked WHERE ALL_FRESH AND door.id = asked.id AND {_AFTER_ITS_INTERVAL} RETURNING door.interval_s
 )
-SELECT (SELECT count(*) FROM spent), (SELECT interval_s FROM counted) FROM asked
+SELECT (SELECT count(*) FROM spent), (SELECT count(*) FROM spent WHERE client_ref <> '{replay.OF_KEY}'),
+    (SELECT interval_s FROM counted) FROM asked
 """  # noqa: S608 made of constants
+
+
+@cache
+def _in_time(proofs: int) -> str:
+    """Return the statement for so many proofs."""
+    none_spent = " AND ".join([f"NOT {replay.SPENT}"] * proofs)
+    filled = _IN_TIME.replace("SPEND", replay.inserted(proofs, source="asked")).replace("NONE_SPENT", none_spent)
+    return filled.replace("ALL_FRESH", replay.all_fresh(proofs))
 
 
 def may_poll(application: Application) -> bool:
@@ -68,17 +76,17 @@ def may_poll(application: Application) -> bool:
 def answer_in_time(client: Client, agent: Agent, auth_req_id: str, *, now: datetime) -> AuthorizationPending | None:
     """Return the answer to a poll that is in time and that nobody has decided about; its proof is spent, it is counted.
 
-    None: nothing was written. Raises ProofReplayed. Call it outside transactions: what commits with it may be forgotten
+    None: nothing was written. Raises ProofReplayed, DpopReplayed. Call it outside transactions: what commits with it may be forgotten
     in a crash of the database, as the proof may (``aims.authentication.replay``).
     """
     if not is_possible():
         return None
-    row = one_row(_IN_TIME, _parameters(client, agent, auth_req_id, now))
+    row = one_row(_in_time(len(client.proofs)), _parameters(client, agent, auth_req_id, now))
     if row is None:
         return None
-    is_spent, interval_s = row
-    if not is_spent:
-        raise ProofReplayed(agent=client.proof.agent)
+    spent, own, interval_s = row
+    if spent != len(client.proofs):
+        raise replay.stale(client.proofs, has_spent_own=bool(own))
     if interval_s is None:  # another poll was answered while this one was looked at
         return _overlapped(agent, auth_req_id, now=now)
     return AuthorizationPending(retry_after_s=interval_s)
@@ -112,7 +120,8 @@ def _overlapped(agent: Agent, auth_req_id: str, *, now: datetime) -> Authorizati
 
 
 def _parameters(client: Client, agent: Agent, auth_req_id: str, now: datetime) -> tuple[object, ...]:
-    proof, latest = client.proof, now + EARLY_TOLERANCE
-    mine = (proof.client_ref, proof.jti_hash)
-    asked = (digest(auth_req_id), latest, now, agent.ref, agent.version, proof.issued_at, proof.issued_at, *mine)
-    return (*asked, *mine, proof.expires_at, now, latest)
+    proofs, latest = client.proofs, now + EARLY_TOLERANCE
+    made_at = max(proof.issued_at for proof in proofs)
+    mine = (part for proof in proofs for part in (proof.client_ref, proof.jti_hash))
+    asked = (digest(auth_req_id), latest, now, agent.ref, agent.version, client.jkt, made_at, *mine)
+    return (*asked, *replay.values(proofs), now, latest)

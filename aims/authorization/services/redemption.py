@@ -13,6 +13,7 @@ from typing import Any
 from django.db import transaction
 
 from aims.authentication.client import Client
+from aims.authentication.dpop import binding_of
 from aims.authorization import queries
 from aims.authorization.asking import Asking
 from aims.authorization.errors import AccessDenied, InvalidGrant
@@ -24,7 +25,7 @@ from aims.authorization.services.backchannel import once
 from aims.authorization.services.requests import deny_by_policy, facts_of, locked, move, supersede
 from aims.authorization.statement import Statement, parse, request_hash
 from aims.authorization.states import OPEN, RequestState
-from aims.authorization.tokens import LEAST, LIFETIME_S, TokenFacts, expiry
+from aims.authorization.tokens import LEAST, LIFETIME_S, TokenFacts, confirmation, expiry
 from aims.credentials import signing
 from aims.credentials.models import KeyPurpose
 from aims.identifier.models import Agent, AgentState
@@ -39,12 +40,12 @@ Outcome = dict[str, Any] | AimsError
 def redeem(client: Client, agent: Agent, auth_req_id: str, *, now: datetime) -> dict[str, Any]:
     """Return the token response for an approved request, once.
 
-    Raises AuthorizationPending, SlowDown, ExpiredToken, AccessDenied, InvalidGrant, ProofReplayed. Whatever the
-    answer, the client's proof is spent and the poll is counted in the same transaction.
+    Raises AuthorizationPending, SlowDown, ExpiredToken, AccessDenied, InvalidGrant, ProofReplayed, DpopReplayed.
+    Whatever the answer, the client's proofs are spent and the poll is counted in the same transaction.
     """
     outcome = once(
         client,
-        lambda: _outcome(agent, auth_req_id, now=now),
+        lambda: _outcome(agent, auth_req_id, jkt=client.jkt, now=now),
         lambda error: _record_refusal(agent, "", error),
     )
     return _answered(outcome)
@@ -67,16 +68,16 @@ def awaited(agent: Agent, auth_req_id: str) -> Awaited | None:
     return Awaited(ref=door.request.ref, expires_at=door.request.expires_at, interval_s=door.interval_s)
 
 
-def redeem_decided(agent: Agent, auth_req_id: str, *, now: datetime) -> dict[str, Any] | None:
+def redeem_decided(agent: Agent, auth_req_id: str, *, jkt: str, now: datetime) -> dict[str, Any] | None:
     """Return the token response if the request was decided, None while it waits: the second look of a held poll.
 
-    Its proof was spent and the poll counted when it arrived. Raises as ``redeem``, but for the pending ones.
+    Its proofs were spent and the poll counted when it arrived. jkt: of the key that it proved, or empty. Raises as ``redeem``, but for the pending ones.
     """
     with transaction.atomic():
         door = polling.door_of(agent, auth_req_id)
         if door and RequestState(door.request.state) in OPEN and door.request.expires_at > now:
             return None
-        outcome = _outcome(agent, auth_req_id, now=now)
+        outcome = _outcome(agent, auth_req_id, jkt=jkt, now=now)
     return _answered(outcome)
 
 
@@ -86,17 +87,19 @@ def _answered(outcome: Outcome) -> dict[str, Any]:
     return outcome
 
 
-def _outcome(agent: Agent, auth_req_id: str, *, now: datetime) -> Outcome:
+def _outcome(agent: Agent, auth_req_id: str, *, jkt: str, now: datetime) -> Outcome:
     """Return the token response or the error. Returned, not raised: what was written has to be committed."""
     door = polling.door_of(agent, auth_req_id)
     if door is None:
         return _refused(agent, "", InvalidGrant())
     request = door.request
+    if door.jkt not in ("", jkt):  # before anything is consumed: whoever has the key may still come
+        return _refused(agent, request.ref, InvalidGrant("Prove by DPoP the key that the request was made with."))
     if RequestState(request.state) in OPEN and request.expires_at > now:
         return polling.answer_pending(door, now=now)
     if error := _not_redeemable(request, now=now):
         return _refused(agent, request.ref, error)
-    return _redeemed(agent, request, now=now)
+    return _redeemed(agent, request, jkt=jkt, now=now)
 
 
 def _not_redeemable(request: ApprovalRequest, *, now: datetime) -> AimsError | None:
@@ -112,7 +115,7 @@ def _not_redeemable(request: ApprovalRequest, *, now: datetime) -> AimsError | N
     return AccessDenied("The request was not approved.")
 
 
-def _redeemed(agent: Agent, seen: ApprovalRequest, *, now: datetime) -> Outcome:
+def _redeemed(agent: Agent, seen: ApprovalRequest, *, jkt: str, now: datetime) -> Outcome:
     latch.share()  # before any row, as everywhere
     request = locked(seen)
     # Whoever was faster (a redemption, a withdrawal, the sweep) has left a state: the answer is that state's.
@@ -120,15 +123,16 @@ def _redeemed(agent: Agent, seen: ApprovalRequest, *, now: datetime) -> Outcome:
         return _refused(agent, request.ref, error)
     if request.agent.state != AgentState.ACTIVE:
         return _refused(agent, request.ref, AccessDenied("The request was not approved."))
-    answer = _reconsidered(request, now=now)
+    answer = _reconsidered(request, binding=binding_of(jkt), now=now)
     if isinstance(answer, AimsError):
         return answer
     move(request, to=RequestState.REDEEMED, of=frozenset({RequestState.APPROVED}), redeemed_at=now)
-    return _issued(request, answer, now=now)
+    return _issued(request, answer, jkt=jkt, now=now)
 
 
-def _reconsidered(request: ApprovalRequest, *, now: datetime) -> Asking | AimsError:
-    answer = policy.consult_again(request, now=now + LEAST)  # a grant about to run out allows nothing any more
+def _reconsidered(request: ApprovalRequest, *, binding: str, now: datetime) -> Asking | AimsError:
+    # A grant about to run out allows nothing any more.
+    answer = policy.consult_again(request, binding=binding, now=now + LEAST)
     if isinstance(answer, Deny):
         deny_by_policy(request, answer, now=now)
         return AccessDenied("The policy has changed and does not allow this any more.")
@@ -138,11 +142,11 @@ def _reconsidered(request: ApprovalRequest, *, now: datetime) -> Asking | AimsEr
     return answer
 
 
-def _issued(request: ApprovalRequest, asking: Asking, *, now: datetime) -> dict[str, Any]:
+def _issued(request: ApprovalRequest, asking: Asking, *, jkt: str, now: datetime) -> dict[str, Any]:
     raw = bytes(request.statement)
     assert request_hash(raw) == request.request_hash, "the stored statement is not the one that was signed"
     statement = parse(raw)
-    facts = _token_facts(request, statement, now=now)
+    facts = _token_facts(request, statement, jkt=jkt, now=now)
     prepared = tokens.prepare(facts, agent=request.agent, request=request, now=now)
     actions = list(dict.fromkeys(kept["action"] for kept in request.facts))
     tokens.save(prepared, actions=actions, policy_version=asking.version, policies=asking.policies)
@@ -160,7 +164,7 @@ def _issued(request: ApprovalRequest, asking: Asking, *, now: datetime) -> dict[
     return response
 
 
-def _token_facts(request: ApprovalRequest, statement: Statement, *, now: datetime) -> TokenFacts:
+def _token_facts(request: ApprovalRequest, statement: Statement, *, jkt: str, now: datetime) -> TokenFacts:
     assert request.approved_until_at is not None
     grants = queries.grants_covering(
         agent=request.agent, person=request.subject, resource=request.resource, actions=(), types=(), now=now + LEAST
@@ -181,6 +185,7 @@ def _token_facts(request: ApprovalRequest, statement: Statement, *, now: datetim
         expires_at=expiry(now=now, ends=ends),
         approval=tokens.approval_of(request),
         subject_signed=request.subject_signed,
+        cnf=confirmation(jkt),
     )
 
 

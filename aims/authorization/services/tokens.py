@@ -11,10 +11,10 @@ from django.conf import settings
 from django.db import transaction
 
 from aims.authentication.client import Client
-from aims.authentication.replay import spend
+from aims.authentication.replay import Proof, remember, spend
 from aims.authorization.events import TokenIssued, TokenRefused, TokenRevoked, TokenUsed
 from aims.authorization.models import AccessToken, ApprovalRequest
-from aims.authorization.tokens import TYP, TokenFacts, approval_claim, claims_of
+from aims.authorization.tokens import TYP, TokenFacts, approval_claim, claims_of, confirmation, token_type
 from aims.credentials import signing
 from aims.credentials.models import KeyPurpose
 from aims.identifier.models import Agent, AgentState
@@ -39,7 +39,7 @@ class Prepared:
         """Return the token response. Spec: RFC 6749 §5.1; RFC 9396 §7: details as granted."""
         body: dict[str, Any] = {
             "access_token": self.token,
-            "token_type": "Bearer",
+            "token_type": token_type(self.facts.cnf),
             "expires_in": int((self.facts.expires_at - self.now).total_seconds()),
         }
         if self.facts.scope:
@@ -56,6 +56,7 @@ class Prepared:
             "jti": self.jti,
             "subject_ref": facts.subject,
             "txn": facts.txn,
+            "jkt": (facts.cnf or {}).get("jkt", ""),
             "audience": facts.audience,
             "resource": [facts.audience],
             "scope": facts.scope,
@@ -113,17 +114,23 @@ def entry_of(
 def refuse(
     client: Client, *, endpoint: str, code: str, reason: str, policies: Sequence[str], resource: str | None
 ) -> None:
-    """Spend the proof of a refused request and record the refusal, in a transaction of its own. Raises ProofReplayed."""
+    """Spend the proofs of a refused request and record the refusal, in a transaction of its own. Raises ProofReplayed."""
     with transaction.atomic():
         spend(client.proof)
+        if client.key:  # a key's proof that was used before is no reason to keep silent about this refusal
+            remember(client.key.proof)
         _record_refusal(
             endpoint, code, reason, policies, by=client.identifier, agent=client.proof.agent, resource=resource
         )
 
 
-def note_refusal(*, endpoint: str, code: str, reason: str, by: str, agent: str | None) -> None:
-    """Record a refusal whose proof was spent before: a replay by someone whose signature is right."""
+def note_refusal(
+    *, endpoint: str, code: str, reason: str, by: str, agent: str | None, proofs: Sequence[Proof] = ()
+) -> None:
+    """Record a replay by someone whose signature is right. proofs: those that came along, spent now if they are not."""
     with transaction.atomic():
+        for proof in proofs:
+            remember(proof)
         _record_refusal(endpoint, code, reason, (), by=by, agent=agent, resource=None)
 
 
@@ -192,9 +199,10 @@ def _described(row: AccessToken) -> dict[str, Any]:
         expires_at=row.expires,
         approval=approval_of(row.request) if row.request else None,
         subject_signed=row.request.subject_signed if row.request else None,
+        cnf=confirmation(row.jkt),
     )
     claims = claims_of(facts, issuer=settings.ISSUER, jti=str(row.jti), now=row.issued_at)
-    return {"active": True, "token_type": "Bearer"} | claims
+    return {"active": True, "token_type": token_type(facts.cnf)} | claims
 
 
 def _agent_of(row: AccessToken) -> str:

@@ -158,4 +158,5 @@ def _client(given: Mapping[str, Any], held: ClientSettings) -> ClientSettings:
         delivery_mode=given.get("backchannel_token_delivery_mode", held.delivery_mode),
         notification_endpoint=given.get("backchannel_client_notification_endpoint", held.notification_endpoint),
         request_signing_alg=given.get("backchannel_authentication_request_signing_alg", held.request_signing_alg),
+        dpop_bound=given.get("dpop_bound_access_tokens", held.dpop_bound),
     )

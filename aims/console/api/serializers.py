@@ -19,6 +19,7 @@ _CLIENT = {
     "backchannel_token_delivery_mode": "delivery_mode",
     "backchannel_client_notification_endpoint": "notification_endpoint",
     "backchannel_authentication_request_signing_alg": "request_signing_alg",
+    "dpop_bound_access_tokens": "dpop_bound",
 }
 
 
@@ -51,6 +52,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     backchannel_token_delivery_mode = serializers.SerializerMethodField()
     backchannel_client_notification_endpoint = serializers.SerializerMethodField()
     backchannel_authentication_request_signing_alg = serializers.SerializerMethodField()
+    dpop_bound_access_tokens = serializers.SerializerMethodField()
 
     class Meta:
         model = Agent
@@ -71,6 +73,10 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         """Return the algorithm of signed requests; empty where none is demanded."""
         return self._client(agent).backchannel_authentication_request_signing_alg
 
+    def get_dpop_bound_access_tokens(self, agent: Agent) -> bool:
+        """Return whether it must prove a key with every request for a token."""
+        return self._client(agent).dpop_bound_access_tokens
+
     def _client(self, agent: Agent) -> Application:
         client: Application | None = getattr(agent, "application", None)
         return client or Application()
@@ -89,6 +95,7 @@ class ChangedAgentSerializer(StrictSerializer):
     backchannel_authentication_request_signing_alg = serializers.CharField(
         max_length=16, required=False, allow_blank=True
     )
+    dpop_bound_access_tokens = serializers.BooleanField(required=False)
 
 
 class KeysSerializer(StrictSerializer):

@@ -136,6 +136,12 @@ class AgentForm(KeysForm):
         required=False,
     )
 
+    dpop_bound = forms.BooleanField(
+        label=_("Every token is bound to its key"),
+        help_text=_("Then a stolen token is worth nothing. The agent must send a DPoP proof with each request."),
+        required=False,
+    )
+
     def clean_delivery(self) -> str:
         """Return the mode; poll where none is chosen."""
         return str(self.cleaned_data["delivery"] or "poll")
@@ -147,6 +153,7 @@ class AgentForm(KeysForm):
             delivery_mode=data["delivery"],
             notification_endpoint=data["endpoint"] if data["delivery"] == "ping" else "",
             request_signing_alg=data["signing_alg"],
+            dpop_bound=data["dpop_bound"],
         )
 
 
@@ -278,6 +285,7 @@ def of_agent(agent: Agent) -> dict[str, Any]:
         "delivery": client.delivery_mode,
         "endpoint": client.notification_endpoint,
         "signing_alg": client.request_signing_alg,
+        "dpop_bound": client.dpop_bound,
         "seen": agent.version,
     }
 

@@ -284,7 +284,7 @@ def test_extra_parameters_of_a_redemption_change_nothing(door: Door) -> None:
     auth_req_id = door.asked()
     door.approve()
     form = {"grant_type": CIBA, "auth_req_id": auth_req_id, "resource": "https://other.example/", "audience": "x"}
-    answer = door.courier.post("/oauth/token", door.courier.signed(form), HTTP_DPOP="a.b.c")
+    answer = door.courier.post("/oauth/token", door.courier.signed(form))
     claims = claims_of(answer.json()["access_token"])
     assert (claims["aud"], answer.json()["token_type"]) == (PAY, "Bearer")
     assert "cnf" not in claims
