@@ -18,7 +18,7 @@ from playwright.sync_api import CDPSession, Page, expect
 from aims.demo import world
 from aims.demo.agent import Courier, invoice
 from aims.demo.client import Client
-from aims.demo.keys import load_or_make, public_jwks
+from aims.demo.keys import Proving, load_or_make, public_jwks
 from aims.policy.services import DEFAULT_POLICY
 from tests.support.running import ROOT, AimsServer, aims_server
 from tests.support.servers import free_port
@@ -82,7 +82,8 @@ class World:
 
     def courier(self) -> Courier:
         """Return the agent's own code, to be driven step by step."""
-        return Courier(Client(self.url, world.COURIER, load_or_make(self._key("courier"))), self.resource, world.ADA)
+        client = Client(self.url, world.COURIER, load_or_make(self._key("courier")), Proving())
+        return Courier(client, self.resource, world.ADA)
 
     def start_courier(self) -> AgentProcess:
         """Start the agent as the process that it is."""

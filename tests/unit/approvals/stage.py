@@ -84,6 +84,7 @@ class Stage:
             binding_message=None,
             agent_says=changes.pop("agent_says", "The due date is today."),
             requested_expiry_s=changes.pop("requested_expiry_s", None),
+            binding="none",
         )
         with transaction.atomic():
             return open_request(command, now=changes.pop("now", clock.now()))
