@@ -57,6 +57,7 @@ CLAIMS = {
     "acr_values_supported": ("CIBA Core 1.0", "7.1"),
     "scopes_supported": ("CIBA Core 1.0", "7.1"),
     "id_token_signing_alg_values_supported": ("CIBA Core 1.0", "10"),
+    "dpop_signing_alg_values_supported": ("RFC 9449", "5.1"),
     "token_endpoint_auth_methods_supported": ("RFC 7523", "3"),
     "token_endpoint_auth_signing_alg_values_supported": ("RFC 7523", "3"),
     "introspection_endpoint_auth_methods_supported": ("RFC 7662", ""),
