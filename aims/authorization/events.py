@@ -39,9 +39,32 @@ class TokenUsed(Event, type="authorization.token.used", title="Used a token", to
 
 @dataclass(frozen=True, kw_only=True)
 class TokenRevoked(Event, type="authorization.token.revoked", title="Revoked a token", tone="no"):
-    """Revoked by its client."""
+    """Revoked by its client. descendants: how many tokens ended with it, exchanged for it or for one of these.
+
+    descendant_jtis: of the oldest 200 of them.
+    """
 
     jti: str
+    descendants: int
+    descendant_jtis: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenExchanged(Event, type="authorization.token.exchanged", title="Exchanged a token", tone="yes"):
+    """expires_at: NumericDate. parent: jti of the subject token; root: of the first of the chain.
+
+    chain: who has held the tokens so far, the first on the left and the one who exchanges on the right.
+    """
+
+    jti: str
+    parent: str
+    root: str
+    depth: int
+    chain: list[str]
+    expires_at: int
+    policy_version: int
+    policies: list[str]
+    detail_types: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -178,14 +178,34 @@ class AccessToken(AbstractAccessToken):
     request = models.ForeignKey(ApprovalRequest, models.PROTECT, null=True, related_name="tokens")
     issued_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
+    parent = models.ForeignKey(
+        "self", models.PROTECT, null=True, related_name="children", help_text="RFC 8693: subject"
+    )
+    root_ref = models.CharField(max_length=40, blank=True, default="", db_default="", db_index=True)
+    depth = models.PositiveSmallIntegerField(default=0, db_default=0)
+    act = models.JSONField(null=True, help_text="who acts, and who did before; RFC 8693 §4.1")
+    may_act = models.JSONField(null=True, help_text="who alone may exchange it; RFC 8693 §4.4")
 
     class Meta(AbstractAccessToken.Meta):
         pass
 
     def is_expired(self) -> bool:
         """Return whether it counts no more; the toolkit, which asks here, knows neither the mark nor the agent."""
+        return not all(token.is_sound for token in self.chain())
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether this one counts, its ancestors aside."""
         is_held = self.agent is None or self.agent.state == AgentState.ACTIVE
-        return self.revoked_at is not None or not is_held or self.expires <= clock.now()
+        return self.revoked_at is None and is_held and self.expires > clock.now()
+
+    def chain(self) -> list[AccessToken]:
+        """Return this token and all that it was exchanged for, back to the first. Each must count for this one to."""
+        chain, token = [self], self
+        while token.parent is not None:
+            token = token.parent
+            chain.append(token)
+        return chain
 
     def revoke(self) -> None:
         """Mark it; the toolkit would delete the row, and nobody could look up what it stood for."""

@@ -32,6 +32,8 @@ class TokenFacts:
     approval: Mapping[str, Any] | None
     subject_signed: Mapping[str, Any] | None
     cnf: Mapping[str, str] | None = None
+    act: Mapping[str, Any] | None = None
+    may_act: Mapping[str, Any] | None = None
 
 
 def expiry(*, now: datetime, ends: Iterable[datetime]) -> datetime:
@@ -59,6 +61,10 @@ def claims_of(facts: TokenFacts, *, issuer: str, jti: str, now: datetime) -> dic
         claims["approval"] = dict(facts.approval)
     if facts.cnf:
         claims["cnf"] = dict(facts.cnf)
+    if facts.act:  # RFC 8693 §4.1
+        claims["act"] = dict(facts.act)
+    if facts.may_act:  # RFC 8693 §4.4
+        claims["may_act"] = dict(facts.may_act)
     return claims | dict(facts.subject_signed or {})
 
 

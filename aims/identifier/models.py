@@ -96,6 +96,14 @@ class Resource(models.Model):
     name = models.CharField(max_length=80)
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.API)
     description = models.CharField(max_length=400, blank=True)
+    operator = models.ForeignKey(
+        Agent,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="operated",
+        help_text="the agent that runs this resource, and may exchange the tokens that are for it",
+    )
     registered_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True, blank=True)
     version = models.PositiveBigIntegerField(default=1, help_text="rises on every change of resource or actions")

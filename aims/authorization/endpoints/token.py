@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 
-from aims.authorization.endpoints import ciba_token, client_credentials, long_poll
+from aims.authorization.endpoints import ciba_token, client_credentials, long_poll, token_exchange
 from aims.authorization.errors import InvalidRequest, UnsupportedGrantType
 from aims.authorization.pipeline import Call, Endpoint, Handler, endpoint
 from aims.authorization.request_errors import AuthorizationPending, SlowDown
@@ -13,6 +13,7 @@ from aims.authorization.request_errors import AuthorizationPending, SlowDown
 GRANTS: dict[str, Handler] = {
     "client_credentials": client_credentials.handle,
     ciba_token.CIBA: ciba_token.handle,
+    token_exchange.TOKEN_EXCHANGE: token_exchange.handle,
 }
 
 

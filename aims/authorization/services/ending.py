@@ -16,6 +16,7 @@ from aims.authorization.errors import OAuthError
 from aims.authorization.events import TokensEnded
 from aims.authorization.models import AccessToken, ApprovalRequest, DelegationGrant
 from aims.authorization.request_errors import AlreadyDecided
+from aims.authorization.services import trees
 from aims.authorization.services.policy import POSTURE_UNKNOWN
 from aims.authorization.services.requests import WITHDRAWABLE, cancel
 from aims.authorization.target import read_target
@@ -36,6 +37,7 @@ class Item(NamedTuple):
 def end_tokens_of(agent: Agent, *, reason: str, by: str, now: datetime) -> int:
     """End every token of an agent that still counts; return how many."""
     live = AccessToken.objects.filter(agent=agent, revoked_at=None, expires__gt=now)
+    trees.lock(live)
     rows = list(live.select_for_update(of=("self",), no_key=True).order_by("-pk"))
     return _end(rows, _facts(agent, None, reason), reason=reason, grant=None, by=by, now=now)
 
@@ -69,6 +71,7 @@ def _tokens_at(grant: DelegationGrant, *, now: datetime) -> list[AccessToken]:
     live = AccessToken.objects.filter(
         agent=grant.agent, audience=grant.resource.identifier, revoked_at=None, expires__gt=now
     )
+    trees.lock(live)
     return list(live.select_related("request", "request__subject").select_for_update(of=("self",), no_key=True))
 
 
@@ -125,6 +128,7 @@ def _carried(row: AccessToken) -> set[Item] | None:
 def _end(rows: Sequence[AccessToken], facts: Facts, *, reason: str, grant: str | None, by: str, now: datetime) -> int:
     if not rows:
         return 0
+    rows = [*rows, *trees.below(rows, now=now)]  # what was exchanged for them ends with them
     AccessToken.objects.filter(pk__in=[row.pk for row in rows]).update(revoked_at=now)
     jtis = [str(row.jti) for row in rows[:JTIS_MAX]]
     record(TokensEnded(reason=reason, grant=grant, count=len(rows), jtis=jtis), by=by, facts=facts)

@@ -14,6 +14,7 @@ from aims.authentication.client import Client
 from aims.authentication.replay import Proof, remember, spend
 from aims.authorization.events import TokenIssued, TokenRefused, TokenRevoked, TokenUsed
 from aims.authorization.models import AccessToken, ApprovalRequest
+from aims.authorization.services import trees
 from aims.authorization.tokens import TYP, TokenFacts, approval_claim, claims_of, confirmation, token_type
 from aims.credentials import signing
 from aims.credentials.models import KeyPurpose
@@ -21,6 +22,7 @@ from aims.identifier.models import Agent, AgentState
 from aims.kit.ids import digest, new_ref
 from audit.write import Facts, record
 
+DESCENDANTS_MAX = 200  # named in one entry; the others are counted
 POSTURE_UNKNOWN = "unknown"  # until attestation exists
 
 
@@ -152,11 +154,18 @@ def introspect(client: Client, token: str, *, now: datetime) -> dict[str, Any]:
 def revoke(client: Client, token: str, *, now: datetime) -> bool:
     """Revoke a token of this client in the caller's transaction; return whether one was. Spec: RFC 7009 §2."""
     rows = AccessToken.objects.select_related("agent").filter(token_checksum=digest(token), agent=client.agent)
+    if client.agent:
+        trees.lock(rows)
     row = rows.filter(revoked_at=None).first() if client.agent else None
     if row is None or rows.filter(revoked_at=None).update(revoked_at=now) != 1:
         return False
+    under = trees.below([row], now=now)
+    AccessToken.objects.filter(pk__in=[each.pk for each in under]).update(revoked_at=now)
     facts = _facts(row, client.identifier, decision="not_applicable", action=None, remediation="revoked-by-client")
-    record(TokenRevoked(jti=str(row.jti)), by=client.identifier, facts=facts)
+    event = TokenRevoked(
+        jti=str(row.jti), descendants=len(under), descendant_jtis=[str(each.jti) for each in under[:DESCENDANTS_MAX]]
+    )
+    record(event, by=client.identifier, facts=facts)
     return True
 
 
@@ -184,7 +193,8 @@ def _live(token: str, *, audience: str, now: datetime) -> AccessToken | None:
     # Locked, so that no use is recorded after the entry that ended the token.
     rows = rows.select_for_update(of=("self",), no_key=True)
     found: AccessToken | None = rows.filter(agent__state=AgentState.ACTIVE).first()
-    return found
+    # Nobody in the chain may have been stopped: authority goes down it, and ends with whoever handed it on.
+    return found if found and all(token.is_sound for token in found.chain()) else None
 
 
 def _described(row: AccessToken) -> dict[str, Any]:
@@ -200,6 +210,8 @@ def _described(row: AccessToken) -> dict[str, Any]:
         approval=approval_of(row.request) if row.request else None,
         subject_signed=row.request.subject_signed if row.request else None,
         cnf=confirmation(row.jkt),
+        act=row.act,
+        may_act=row.may_act,
     )
     claims = claims_of(facts, issuer=settings.ISSUER, jti=str(row.jti), now=row.issued_at)
     return {"active": True, "token_type": token_type(facts.cnf)} | claims

@@ -49,7 +49,7 @@ class ResourceViewSet(ApiViewSet):
     """Resources with their actions and how hard each is to undo."""
 
     manage_scope = "manage.resources"
-    queryset = Resource.objects.prefetch_related("actions")
+    queryset = Resource.objects.select_related("operator").prefetch_related("actions")
     serializer_class = ResourceSerializer
     filterset_class = ResourceFilter
     is_versioned = True
@@ -63,6 +63,7 @@ class ResourceViewSet(ApiViewSet):
             name=given["name"],
             kind=given.get("kind", Resource.Kind.API.value),
             description=given.get("description", ""),
+            operator=given.get("operator"),
             actions=tuple(ActionSpec(**spec) for spec in given.get("actions", ())),
         )
         held = Keys(jwks=given.get("jwks"), jwks_uri=given.get("jwks_uri"))
@@ -145,5 +146,6 @@ def _command(given: Mapping[str, Any], held: Resource) -> RegisterResource:
         name=given.get("name", held.name),
         kind=given.get("kind", held.kind),
         description=given.get("description", held.description),
+        operator=given.get("operator", held.operator),
         actions=tuple(services.actions_of(held) if actions is None else (ActionSpec(**spec) for spec in actions)),
     )

@@ -155,10 +155,13 @@ class ResourceSerializer(serializers.ModelSerializer[Resource]):
     """A resource as the API shows it."""
 
     actions = ActionSerializer(many=True, read_only=True)
+    operator = serializers.SlugRelatedField[Agent](slug_field="ref", read_only=True)
 
     class Meta:
         model = Resource
-        fields = ("ref", "identifier", "name", "kind", "description", "registered_at", "retired_at", "actions")
+        fields = (
+            "ref", "identifier", "name", "kind", "description", "operator", "registered_at", "retired_at", "actions",
+        )  # fmt: skip
 
 
 class ChangedResourceSerializer(StrictSerializer):
@@ -167,6 +170,7 @@ class ChangedResourceSerializer(StrictSerializer):
     name = serializers.CharField(max_length=80, required=False)
     kind = serializers.ChoiceField(choices=Resource.Kind.choices, required=False)
     description = serializers.CharField(max_length=400, required=False, allow_blank=True)
+    operator = ref_of(Agent.objects.all(), required=False, allow_null=True)
     actions = NewActionSerializer(many=True, required=False)
 
 

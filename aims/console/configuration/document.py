@@ -63,6 +63,7 @@ SCHEMA: dict[str, Any] = _object(
             name=_text(80),
             kind={"enum": ["api", "tool", "mcp", "llm"]},
             description=_text(400, least=0),
+            operator=_text(2048, least=0),
             actions=_list(_ACTION, most=200),
             state={"enum": ["active", "retired"]},
             **_KEYS,

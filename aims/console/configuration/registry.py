@@ -32,8 +32,8 @@ def apply_trust_domain(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
 
 def apply_resource(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
     """Register, change or retire a resource."""
-    command = _resource_command(item)
-    row = Resource.objects.filter(identifier=command.identifier).first()
+    row = Resource.objects.select_related("operator").filter(identifier=item["identifier"]).first()
+    command = _resource_command(item, row)
     if row is None:
         row = registering.register_resource_with_keys(command, keys=_keys(item), by=ctx.by, now=ctx.now)
         yield Change(sign="+", kind="resource", name=row.identifier)
@@ -119,14 +119,23 @@ def _agent_command(item: dict[str, Any], owner: User, groups: tuple[Group, ...])
     )
 
 
-def _resource_command(item: dict[str, Any]) -> services.RegisterResource:
+def _resource_command(item: dict[str, Any], held: Resource | None) -> services.RegisterResource:
     return services.RegisterResource(
         identifier=item["identifier"],
         name=item["name"],
         kind=item.get("kind", "api"),
         description=item.get("description", ""),
         actions=tuple(services.ActionSpec(**action) for action in item.get("actions", [])),
+        operator=_operator(item["operator"]) if "operator" in item else (held.operator if held else None),
     )
+
+
+def _operator(identifier: str) -> Agent | None:
+    """Return the agent that runs a resource; None of an empty text, which takes it away."""
+    agent = agent_named(identifier) if identifier else None
+    if identifier and agent is None:
+        raise ConfigurationRefused(f"The operator {identifier} is not registered. List it under agents first.")
+    return agent
 
 
 def _person(email: str) -> User:

@@ -19,8 +19,8 @@ _ORDER: tuple[tuple[str, Section], ...] = (
     ("trust_domains", registry.apply_trust_domain),
     ("people", persons.apply_person),
     ("groups", persons.apply_group),
-    ("resources", registry.apply_resource),
     ("agents", registry.apply_agent),
+    ("resources", registry.apply_resource),
     ("grants", authority.apply_grant),
 )
 

@@ -22,7 +22,7 @@ from aims.identifier.errors import (
     ResourceRefused,
     UnknownTrustDomain,
 )
-from aims.identifier.models import Agent, Resource, Reversibility
+from aims.identifier.models import Agent, AgentState, Resource, Reversibility
 from aims.identifier.services import ActionSpec
 from aims.identifier.services.resources import ACTIONS_MAX
 from aims.identifier.uri import folded
@@ -201,6 +201,14 @@ class ResourceForm(KeysForm):
     name = forms.CharField(label=_("Name"), max_length=80, help_text=_("Shown on every card."))
     kind = forms.ChoiceField(label=_("Kind"), choices=Resource.Kind.choices)
     description = forms.CharField(label=_("Description"), max_length=400, required=False)
+    operator = forms.ModelChoiceField(
+        label=_("Run by the agent"),
+        queryset=Agent.objects.exclude(state=AgentState.RETIRED).order_by("name", "pk"),
+        to_field_name="ref",
+        required=False,
+        empty_label=_("None"),
+        help_text=_("It may exchange the tokens that are for this resource, to go on in the chain."),
+    )
 
 
 class NewResourceForm(ResourceForm):

@@ -205,9 +205,11 @@ def _command(form: ResourceForm, lines: BaseFormSet[ActionForm], *, identifier: 
         kind=data["kind"],
         description=data["description"],
         actions=specs_of(lines),
+        operator=data["operator"],
     )
 
 
 def _initial(resource: Resource) -> dict[str, Any]:
     fields = {name: getattr(resource, name) for name in ("name", "kind", "description")}
-    return keys_of(resource.ref) | fields | {"seen": resource.version}
+    operator = resource.operator.ref if resource.operator else None
+    return keys_of(resource.ref) | fields | {"operator": operator, "seen": resource.version}

@@ -25,6 +25,8 @@ from aims.identifier.events import (
 )
 from aims.identifier.models import (
     IDENTIFIER_MAX_BYTES,
+    Agent,
+    AgentState,
     Resource,
     ResourceAction,
     Reversibility,
@@ -53,19 +55,20 @@ class ActionSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class RegisterResource:
-    """A resource with everything that can be done there."""
+    """A resource with everything that can be done there. operator: the agent that runs it, None for anybody else."""
 
     identifier: str
     name: str
     kind: str = Resource.Kind.API
     description: str = ""
     actions: tuple[ActionSpec, ...] = ()
+    operator: Agent | None = None
 
 
 def register_resource(command: RegisterResource, *, by: str, now: datetime) -> Resource:
     """Register a resource. Raises ResourceRefused, ActionRefused, IdentifierTaken, FieldRefused."""
     _check(command)
-    resource = Resource(identifier=command.identifier, registered_at=now, **_texts(command))
+    resource = Resource(identifier=command.identifier, registered_at=now, operator=command.operator, **_texts(command))
     with transaction.atomic():
         _insert(resource)
         _write_actions(resource, command.actions)
@@ -75,7 +78,7 @@ def register_resource(command: RegisterResource, *, by: str, now: datetime) -> R
 
 
 def update_resource(resource: Resource, command: RegisterResource, *, by: str, now: datetime) -> tuple[str, ...]:
-    """Change name, kind, description and actions; return the names of what changed. None, no entry.
+    """Change name, kind, description, operator and actions; return the names of what changed. None, no entry.
 
     The identifier stays. Raises as registering.
     """
@@ -88,9 +91,11 @@ def update_resource(resource: Resource, command: RegisterResource, *, by: str, n
         fields = sorted(name for name, text in texts.items() if getattr(row, name) != text)
         if set(command.actions) != actions_of(row):
             fields.append("actions")
+        if command.operator != row.operator:
+            fields.append("operator")
         if not fields:
             return ()
-        Resource.objects.filter(pk=row.pk).update(version=F("version") + 1, **texts)
+        Resource.objects.filter(pk=row.pk).update(version=F("version") + 1, operator=command.operator, **texts)
         _write_actions(row, command.actions)
         record(
             ResourceChanged(resource=row.ref, fields=fields),
@@ -146,6 +151,8 @@ def _check(command: RegisterResource) -> None:
     _check_identifier(command.identifier)
     if command.kind not in Resource.Kind.values:
         raise ResourceRefused(f"The kind of a resource is one of {', '.join(Resource.Kind.values)}.")
+    if command.operator is not None and command.operator.state == AgentState.RETIRED:
+        raise ResourceRefused("The agent that runs a resource must not be retired.")
     _check_actions(command.actions)
 
 
