@@ -14,6 +14,8 @@ from django.db import transaction
 
 from aims.authentication.replay import COVERED, Proof, not_fresh, spend
 from aims.authorization.errors import Outdated
+from aims.authorization.services.metering import Share, charge, is_metered, note
+from aims.authorization.services.order import begin
 from aims.authorization.services.tokens import Prepared, insert
 from aims.identifier.models import Agent, AgentState, Resource
 from aims.kit.prepared import is_possible, one_row
@@ -49,6 +51,10 @@ WITH latch AS MATERIALIZED (
     FROM seen, spent
 ), entered AS (
     {INBOX_INSERT} SELECT %s::bytea FROM spent
+), noted AS (
+    INSERT INTO authorization_grantuse (grant_id, jti, at, amounts)
+    SELECT (used->>'grant')::bigint, %s::varchar, %s::timestamptz, used->'amounts'
+    FROM spent, jsonb_array_elements(%s::jsonb) AS used
 )
 SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM spent)
 """  # noqa: S608 made of constants
@@ -56,20 +62,26 @@ SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM spent)
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What the decision was made on: each has a version that rises with every change."""
+    """What the decision was made on: each has a version that rises with every change.
+
+    shares: what the token takes from the grants that it rests on; their changes count as the agent's.
+    """
 
     agent: Agent
     resource: Resource
     policy_version: int
     policy_hash: str
+    shares: tuple[Share, ...] = ()
 
 
 def issue(prepared: Prepared, *, proof: Proof, seen: Seen, payload: bytes) -> None:
     """Spend the proof, store the token's row and its entry. payload: of ``audit.write.inbox_payload``.
 
-    Raises Outdated (something seen has changed; nothing was written, the proof is good still), ProofReplayed.
+    Raises Outdated (something seen has changed; nothing was written, the proof is good still), ProofReplayed,
+    BudgetSpent (nothing was written either).
     """
-    write = in_one_statement if is_possible() else in_one_transaction
+    is_fast = is_possible() and not is_metered(seen.shares)
+    write = in_one_statement if is_fast else in_one_transaction
     write(prepared, proof, seen, payload)
 
 
@@ -80,12 +92,15 @@ def in_one_statement(prepared: Prepared, proof: Proof, seen: Seen, payload: byte
 
 
 def in_one_transaction(prepared: Prepared, proof: Proof, seen: Seen, payload: bytes) -> None:
-    """Write by the ORM, for a database without the statement: SQLite, where writers come one at a time."""
+    """Write by the ORM: on SQLite, where writers come one at a time, and wherever a budget is metered."""
     with transaction.atomic():
+        begin(seen.agent)
         if not _is_as_seen(seen):
             raise Outdated
         spend(proof)
+        charge(seen.shares, now=prepared.now)
         insert(prepared)
+        note(seen.shares, jti=prepared.jti, now=prepared.now)
         enter(payload)
 
 
@@ -129,4 +144,7 @@ def _parameters(prepared: Prepared, proof: Proof, seen: Seen, payload: bytes) ->
         values["issued_at"],
         values["expires"],
         payload,
+        values["jti"],
+        values["issued_at"],
+        json.dumps([{"grant": share.grant.pk, "amounts": dict(share.amounts)} for share in seen.shares]),
     )
