@@ -18,7 +18,7 @@ from tests.protocol.ciba.conftest import door as door
 from tests.support.oauth_client import BY
 from tests.unit.authorization.entries import entries, types_since
 from tests.unit.authorization.test_budgets import EVERYTHING, kestrel, only
-from tests.unit.authorization.test_grants import give, is_active, read_token, take_back, wide
+from tests.unit.authorization.test_grants import give, is_active, read_token, take_back
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("aims.authorization.urls")]
 NARROWED, REVOKED = "authorization.grant.narrowed", "authorization.grant.revoked"
@@ -37,7 +37,7 @@ def narrow(grant: DelegationGrant, **changed: Any) -> None:
 
 def chain(door: Door, **changed: Any) -> tuple[DelegationGrant, DelegationGrant]:
     parent = only(door, depth=2, **changed)
-    child = give(door, agent=kestrel(door), parent=parent, depth=1, **(EVERYTHING | changed))
+    child = give(door, agent=kestrel(door), parent=parent, depth=1, until_at=parent.until_at, **(EVERYTHING | changed))
     return parent, child
 
 
@@ -119,6 +119,7 @@ def test_what_is_passed_on_is_never_wider(door: Door, changed: dict[str, Any]) -
     if "until_at" in changed:
         changed = {"until_at": clock.now() + changed["until_at"]}
     base = EVERYTHING | {"agent": kestrel(door), "parent": parent, "depth": 1, "budget": {"count": 5}}
+    base |= {"until_at": parent.until_at}
     with pytest.raises(GrantRefused):
         give(door, **(base | changed))
     assert give(door, **base).parent == parent
@@ -128,7 +129,7 @@ def test_nobody_passes_on_to_themselves_or_further_than_allowed(door: Door) -> N
     parent = only(door, depth=1)
     with pytest.raises(GrantRefused):
         give(door, parent=parent, **EVERYTHING)
-    child = give(door, agent=kestrel(door), parent=parent, **EVERYTHING)
+    child = give(door, agent=kestrel(door), parent=parent, until_at=parent.until_at, **EVERYTHING)
     with pytest.raises(GrantRefused):
         give(door, parent=child, **EVERYTHING)
     with pytest.raises(GrantRefused):
