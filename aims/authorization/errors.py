@@ -83,6 +83,12 @@ class AccessDenied(OAuthError):
     public = _("The policy does not allow this.")
 
 
+class BudgetSpent(AccessDenied):
+    """A grant's budget has no room for this. Nothing was issued, and nothing was taken from it."""
+
+    public = _("The budget of the grant is used up for now, or does not cover this amount.")
+
+
 class Outdated(AccessDenied):
     """What the decision was made on changed before the write, which therefore wrote nothing."""
 

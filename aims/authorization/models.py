@@ -23,6 +23,7 @@ from aims.kit import clock
 from aims.kit.ids import new_ref
 
 CLIENT_ID_MAX = 2048
+DEPTH_MAX = 4  # hops that a grant may be passed on
 
 
 class Application(AbstractApplication):
@@ -64,7 +65,11 @@ class Application(AbstractApplication):
 
 
 class DelegationGrant(models.Model):
-    """What a person or system lets an agent do at one resource. Visible, bounded, revocable."""
+    """What a person or system lets an agent do at one resource. Visible, bounded, revocable.
+
+    starts_at: None from the moment it is given. budget: of ``budget.checked``, empty without one. depth: how many hops
+    its agent may pass it on. parent: what it was passed on from. expired_at, warned_at: what the sweep recorded.
+    """
 
     ref = models.CharField(max_length=40, unique=True, default=partial(new_ref, "grt"), editable=False)
     from_person = models.ForeignKey(
@@ -80,6 +85,53 @@ class DelegationGrant(models.Model):
     until_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_by = models.CharField(max_length=120, blank=True)
+    starts_at = models.DateTimeField(null=True, blank=True)
+    budget = models.JSONField(default=dict, blank=True)
+    depth = models.PositiveSmallIntegerField(default=0)
+    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+    approval = models.ForeignKey("ApprovalRequest", models.PROTECT, null=True, blank=True, related_name="grants_made")
+    narrowed_at = models.DateTimeField(null=True, blank=True)
+    warned_at = models.DateTimeField(null=True, blank=True)
+    expired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            # Delegation goes four hops deep at most.
+            models.CheckConstraint(condition=Q(depth__lte=DEPTH_MAX), name="authorization_grant_depth"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["until_at"], condition=Q(revoked_at=None, expired_at=None), name="authorization_grant_due"
+            ),
+        ]
+
+
+class GrantMeter(models.Model):
+    """How much of one limit of a grant is used. Only ``services.metering`` moves it, by conditional update.
+
+    unit: of ``budget.Limit``. window_at: when the hour or day began that ``used`` counts; the epoch for a limit for good.
+    """
+
+    grant = models.ForeignKey(DelegationGrant, models.CASCADE, related_name="meters")
+    unit = models.CharField(max_length=8)
+    most = models.BigIntegerField()
+    used = models.BigIntegerField(default=0)
+    window_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["grant", "unit"], name="authorization_one_meter_a_unit"),
+            models.CheckConstraint(condition=Q(used__gte=0), name="authorization_meter_not_negative"),
+        ]
+
+
+class GrantUse(models.Model):
+    """A token that was issued on a grant. amounts: its money in smallest units, by currency."""
+
+    grant = models.ForeignKey(DelegationGrant, models.CASCADE, related_name="uses")
+    jti = models.CharField(max_length=40, db_index=True)
+    at = models.DateTimeField()
+    amounts = models.JSONField(default=dict)
 
 
 class ApprovalRequest(models.Model):

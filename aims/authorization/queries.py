@@ -135,7 +135,17 @@ def grants_at(agent: Agent, resource: str, *, now: datetime) -> list[DelegationG
     live = DelegationGrant.objects.filter(
         agent=agent, resource__identifier=resource, revoked_at=None, given_at__lte=now, until_at__gt=now
     )
-    return list(live.select_related("from_person").order_by("-until_at", "pk"))
+    has_begun = Q(starts_at=None) | Q(starts_at__lte=now)
+    return list(live.filter(has_begun).select_related("from_person").order_by("-until_at", "pk"))
+
+
+def state_of(grant: DelegationGrant, *, now: datetime) -> str:
+    """Return how a grant stands: revoked, expired, scheduled (it has not begun) or in_force."""
+    if grant.revoked_at is not None:
+        return "revoked"
+    if grant.until_at <= now:
+        return "expired"
+    return "scheduled" if grant.starts_at is not None and grant.starts_at > now else "in_force"
 
 
 def covering(

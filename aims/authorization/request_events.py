@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from audit.write import Event
 
@@ -63,7 +64,8 @@ class RequestCancelled(
     title="Request withdrawn",
     tone="info",
 ):
-    """reason: why (``client``, ``agent_suspended``, ``agent_retired``, ``stopped``, ``grant_revoked``)."""
+    """reason: why (``client``, ``agent_suspended``, ``agent_retired``, ``stopped``, ``budget_spent``, ``grant_revoked``,
+    ``grant_narrowed``, ``grant_expired``)."""
 
     request: str
     request_hash: str
@@ -158,16 +160,52 @@ class GrantGiven(
     title="Let an agent do something",
     tone="yes",
 ):
-    """until: NumericDate. from_person: ref, or None for a grant of the organisation."""
+    """starts, until: NumericDate. from_person: ref, or None for a grant of the organisation.
+
+    parent: the grant that it was passed on from. approval: the request in which a person said yes to it.
+    """
 
     grant: str
     from_person: str | None
     actions: list[str]
     detail_types: list[str]
     until: int
+    starts: int | None
+    depth: int
+    budget: dict[str, Any]
+    parent: str | None
+    approval: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantNarrowed(Event, type="authorization.grant.narrowed", title="Narrowed a permission", tone="no"):
+    """What it allows from now on. until: NumericDate."""
+
+    grant: str
+    from_person: str | None
+    actions: list[str]
+    detail_types: list[str]
+    until: int
+    depth: int
+    budget: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GrantRevoked(Event, type="authorization.grant.revoked", title="Took a permission back", tone="no"):
+    grant: str
+    from_person: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantExpiring(Event, type="authorization.grant.expiring", title="A permission ends soon", tone="waiting"):
+    """until: NumericDate."""
+
+    grant: str
+    from_person: str | None
+    until: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantExpired(Event, type="authorization.grant.expired", title="A permission ran out", tone="info"):
     grant: str
     from_person: str | None

@@ -209,3 +209,16 @@ def shown(text: str, currency: str) -> str:
     digits = _MINOR.get(currency, 2)
     tail = "." + fraction.ljust(digits, "0") if digits else ""
     return f"{int(whole):,}{tail} {currency}"
+
+
+def in_minor_units(text: str, currency: str) -> int:
+    """Return the amount in the currency's smallest unit: ``4200`` and EUR give 420000. text: of ``is_amount``."""
+    whole, _, fraction = text.partition(".")
+    return int(whole + fraction.ljust(_MINOR.get(currency, 2), "0"))
+
+
+def of_minor_units(count: int, currency: str) -> str:
+    """Return the amount as text: 420000 and EUR give ``4200.00``."""
+    digits = _MINOR.get(currency, 2)
+    text = str(count).rjust(digits + 1, "0")
+    return f"{text[:-digits]}.{text[-digits:]}" if digits else text

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from aims.authorization.services.ending import end_tokens_of
-from aims.authorization.services.grants import revoke_all_of
+from aims.authorization.services.grants import hold_all_of, revoke_all_of
 from aims.authorization.services.requests import cancel_all_of
 from aims.identifier.models import Agent, AgentState
 from aims.identifier.services import agents as identifier
@@ -29,6 +29,7 @@ def resume_agent(agent: Agent, *, reason: str, by: str, now: datetime) -> None:
 def retire_agent(agent: Agent, *, reason: str, by: str, now: datetime) -> None:
     """End an agent for ever, with its requests, tokens and grants. Raises UnlawfulMove."""
     with transaction.atomic():
+        hold_all_of(agent, now=now)
         identifier.retire(agent, reason=reason, by=by, now=now)
         _end_everything(agent, by=by, reason="agent_retired", now=now)
         revoke_all_of(agent, by=by, now=now)
@@ -37,6 +38,7 @@ def retire_agent(agent: Agent, *, reason: str, by: str, now: datetime) -> None:
 def stop_everything(agent: Agent, *, reason: str, by: str, now: datetime) -> None:
     """The red button: suspend (unless it is), withdraw, end tokens, and take every grant back."""
     with transaction.atomic():
+        hold_all_of(agent, now=now)
         held = Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
         if held.state == AgentState.ACTIVE:
             identifier.suspend(agent, reason=reason, by=by, now=now)

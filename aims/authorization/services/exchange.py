@@ -27,8 +27,9 @@ from aims.authorization.errors import (
     Outdated,
 )
 from aims.authorization.events import TokenExchanged
-from aims.authorization.models import AccessToken, DelegationGrant
+from aims.authorization.models import AccessToken
 from aims.authorization.services import policy, tokens, trees
+from aims.authorization.services.metering import Share, charge, note, shares_of, with_room
 from aims.authorization.services.order import begin
 from aims.authorization.target import Target, read_target
 from aims.authorization.tokens import LEAST, TokenFacts, confirmation, expiry
@@ -60,14 +61,14 @@ class Asked:
 class _Allowed:
     version: int
     policies: tuple[str, ...]
-    grants: tuple[DelegationGrant, ...]
+    shares: tuple[Share, ...]
 
 
 def exchange(client: Client, asked: Asked, *, now: datetime) -> dict[str, Any]:
     """Return a token response without ``issued_token_type``.
 
-    Raises InvalidRequest, InvalidTarget, InvalidScope, InvalidAuthorizationDetails, InteractionRequired, ProofReplayed,
-    Outdated.
+    Raises InvalidRequest, InvalidTarget, InvalidScope, InvalidAuthorizationDetails, InteractionRequired, BudgetSpent,
+    ProofReplayed, DpopReplayed, Outdated.
     """
     agent = client.agent
     assert agent is not None
@@ -75,8 +76,7 @@ def exchange(client: Client, asked: Asked, *, now: datetime) -> dict[str, Any]:
         begin(agent)
         if not Agent.objects.filter(pk=agent.pk, version=agent.version, state=AgentState.ACTIVE).exists():
             raise Outdated
-        for proof in client.proofs:
-            spend(proof)
+        spend(*client.proofs)
         parent = _subject(client, agent, asked, now=now)
         _check_actor(agent, asked.actor_token, now=now)
         _check_chain(agent, parent)
@@ -86,7 +86,9 @@ def exchange(client: Client, asked: Asked, *, now: datetime) -> dict[str, Any]:
         prepared = tokens.prepare(
             _facts(client, agent, parent, target, allowed, now=now), agent=agent, request=None, now=now
         )
+        charge(allowed.shares, now=now)
         _save(prepared, agent, parent, target, allowed)
+        note(allowed.shares, jti=prepared.jti, now=now)
     return prepared.response()
 
 
@@ -171,7 +173,7 @@ def _consult(client: Client, agent: Agent, parent: AccessToken, target: Target, 
     person = User.objects.filter(ref=parent.subject_ref, is_active=True).first()
     if person is None and not Agent.objects.filter(identifier=parent.subject_ref, state=AgentState.ACTIVE).exists():
         raise InvalidRequest(_NOT_USABLE, detail="subject")
-    active, decisions, grants = policies.active(), [], []
+    active, decisions, pairs = policies.active(), [], []
     for item in target.wanted:
         kind = str((item.detail or {}).get("type", ""))
         found = queries.grants_covering(
@@ -185,10 +187,10 @@ def _consult(client: Client, agent: Agent, parent: AccessToken, target: Target, 
         # A resource that the token is not for is within its reach only by a grant to the actor, whatever policy says.
         if not found and target.resource.identifier != parent.audience:
             raise InvalidTarget("No grant lets this client go on to this resource.")
-        grants += found[:1]
-        facts = policy.facts_under(
-            found[0].ref if found else None, agent, person, target.resource, item, binding=client.binding
-        )
+        grant = with_room(found, item.detail, now=now)
+        pairs.append((grant, item.detail))
+        ref = grant.ref if grant else None
+        facts = policy.facts_under(ref, agent, person, target.resource, item, binding=client.binding)
         decisions.append(evaluate(facts, policy=active))
     named = tuple(dict.fromkeys(name for decision in decisions for name in decision.policies))
     if any(isinstance(decision, Deny) for decision in decisions):
@@ -198,7 +200,7 @@ def _consult(client: Client, agent: Agent, parent: AccessToken, target: Target, 
         raise InteractionRequired(
             f"A person must decide this. Ask at {settings.ISSUER}/oauth/bc-authorize.", policies=named
         )
-    return _Allowed(version=decisions[0].version, policies=named, grants=tuple(grants))
+    return _Allowed(version=decisions[0].version, policies=named, shares=shares_of(pairs))
 
 
 def _facts(
@@ -211,7 +213,7 @@ def _facts(
         scope=target.scope,
         authorization_details=target.details,
         txn=parent.txn,
-        expires_at=expiry(now=now, ends=[parent.expires, *(grant.until_at for grant in allowed.grants)]),
+        expires_at=expiry(now=now, ends=[parent.expires, *(share.grant.until_at for share in allowed.shares)]),
         approval=None,  # one yes is used once: two tokens with it could each be
         subject_signed=None,
         cnf=confirmation(client.jkt),

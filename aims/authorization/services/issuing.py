@@ -17,6 +17,8 @@ from django.db import transaction
 from aims.authentication import replay
 from aims.authentication.replay import Proof
 from aims.authorization.errors import Outdated
+from aims.authorization.services.metering import Share, charge, is_metered, note
+from aims.authorization.services.order import begin
 from aims.authorization.services.tokens import Prepared, insert
 from aims.identifier.models import Agent, AgentState, Resource
 from aims.kit.prepared import is_possible, one_row
@@ -51,6 +53,10 @@ WITH latch AS MATERIALIZED (
     FROM seen WHERE ALL_FRESH
 ), entered AS (
     {INBOX_INSERT} SELECT %s::bytea WHERE ALL_FRESH
+), noted AS (
+    INSERT INTO authorization_grantuse (grant_id, jti, at, amounts)
+    SELECT (used->>'grant')::bigint, %s::varchar, %s::timestamptz, used->'amounts'
+    FROM jsonb_array_elements(%s::jsonb) AS used WHERE ALL_FRESH
 )
 SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM spent),
     (SELECT count(*) FROM spent WHERE client_ref <> '{replay.OF_KEY}')
@@ -66,21 +72,26 @@ def statement(proofs: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What the decision was made on: each has a version that rises with every change."""
+    """What the decision was made on: each has a version that rises with every change.
+
+    shares: what the token takes from the grants that it rests on; their changes count as the agent's.
+    """
 
     agent: Agent
     resource: Resource
     policy_version: int
     policy_hash: str
+    shares: tuple[Share, ...] = ()
 
 
 def issue(prepared: Prepared, *, proofs: Sequence[Proof], seen: Seen, payload: bytes) -> None:
     """Spend the proofs, store the token's row and its entry. payload: of ``audit.write.inbox_payload``.
 
     Raises Outdated (something seen has changed; nothing was written, the proofs are good still), ProofReplayed,
-    DpopReplayed.
+    DpopReplayed, BudgetSpent (nothing was written either).
     """
-    write = in_one_statement if is_possible() else in_one_transaction
+    is_fast = is_possible() and not is_metered(seen.shares)
+    write = in_one_statement if is_fast else in_one_transaction
     write(prepared, proofs, seen, payload)
 
 
@@ -91,12 +102,15 @@ def in_one_statement(prepared: Prepared, proofs: Sequence[Proof], seen: Seen, pa
 
 
 def in_one_transaction(prepared: Prepared, proofs: Sequence[Proof], seen: Seen, payload: bytes) -> None:
-    """Write by the ORM, for a database without the statement: SQLite, where writers come one at a time."""
+    """Write by the ORM: on SQLite, where writers come one at a time, and wherever a budget is metered."""
     with transaction.atomic():
+        begin(seen.agent)
         if not _is_as_seen(seen):
             raise Outdated
         replay.spend(*proofs)
+        charge(seen.shares, now=prepared.now)
         insert(prepared)
+        note(seen.shares, jti=prepared.jti, now=prepared.now)
         enter(payload)
 
 
@@ -138,4 +152,7 @@ def _parameters(prepared: Prepared, proofs: Sequence[Proof], seen: Seen, payload
         values["issued_at"],
         values["expires"],
         payload,
+        values["jti"],
+        values["issued_at"],
+        json.dumps([{"grant": share.grant.pk, "amounts": dict(share.amounts)} for share in seen.shares]),
     )

@@ -1,4 +1,4 @@
-"""In which order transactions here lock: policy, agent, proof, request, door. The statement that issues has the same one.
+"""In which order transactions here lock: policy, agent, proof, request, door, meter. The statement that issues has the same one.
 
 Otherwise one assertion at two endpoints would make each wait for the other: one holds the agent and wants the proof.
 """

@@ -14,6 +14,7 @@ from aims.authorization.errors import AccessDenied, InteractionRequired
 from aims.authorization.models import DelegationGrant
 from aims.authorization.services import policy, tokens
 from aims.authorization.services.issuing import Seen, issue
+from aims.authorization.services.metering import shares_of, with_room
 from aims.authorization.target import Target
 from aims.authorization.tokens import LEAST, TokenFacts, confirmation, expiry
 from aims.authorization.wanted import Wanted
@@ -28,7 +29,9 @@ _known: Kept[tuple[str, int, str], list[DelegationGrant]] = Kept()
 
 
 def grant(client: Client, target: Target, *, now: datetime) -> dict[str, Any]:
-    """Return a token response. Raises AccessDenied, InteractionRequired, ProofReplayed, DpopReplayed, Outdated.
+    """Return a token response.
+
+    Raises AccessDenied, InteractionRequired, ProofReplayed, DpopReplayed, Outdated, BudgetSpent.
 
     One write: the proofs are spent, the token stored, the entry written, all of it only if agent, resource and policy
     are still what was decided on. A crash before its commit leaves nothing; after it, a row whose token nobody
@@ -48,10 +51,15 @@ def grant(client: Client, target: Target, *, now: datetime) -> dict[str, Any]:
         policy_version=allowed.version,
         policies=allowed.policies,
     )
-    seen = Seen(agent=agent, resource=target.resource, policy_version=allowed.version, policy_hash=allowed.hash)
-    issue(
-        prepared, proofs=client.proofs, seen=seen, payload=inbox_payload(event, by=client.identifier, facts=mandatory)
+    seen = Seen(
+        agent=agent,
+        resource=target.resource,
+        policy_version=allowed.version,
+        policy_hash=allowed.hash,
+        shares=shares_of((grant, item.detail) for grant, item in zip(covers, target.wanted, strict=True)),
     )
+    payload = inbox_payload(event, by=client.identifier, facts=mandatory)
+    issue(prepared, proofs=client.proofs, seen=seen, payload=payload)
     return prepared.response()
 
 
@@ -74,11 +82,11 @@ def _decide(client: Client, agent: Agent, target: Target, covers: Sequence[Deleg
 
 
 def _covering(client: Client, agent: Agent, target: Target, *, now: datetime) -> list[DelegationGrant | None]:
-    """Return the grant that covers each wanted action and lasts longest, None where none does."""
+    """Return the grant that covers each wanted action, has room, and lasts longest; None where none covers it."""
     grants = _grants(client, agent, target, now=now)
     kinds = [((item.detail or {}).get("type", ""), item.action.name) for item in target.wanted]
     found = [queries.covering(grants, actions=(name,), types=(kind,), now=now + LEAST) for kind, name in kinds]
-    return [each[0] if each else None for each in found]
+    return [with_room(each, item.detail, now=now) for each, item in zip(found, target.wanted, strict=True)]
 
 
 def _grants(client: Client, agent: Agent, target: Target, *, now: datetime) -> list[DelegationGrant]:

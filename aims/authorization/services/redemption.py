@@ -5,7 +5,7 @@ What is locked in which order: ``order.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,13 +16,14 @@ from aims.authentication.client import Client
 from aims.authentication.dpop import binding_of
 from aims.authorization import queries
 from aims.authorization.asking import Asking
-from aims.authorization.errors import AccessDenied, InvalidGrant
+from aims.authorization.errors import AccessDenied, BudgetSpent, InvalidGrant
 from aims.authorization.models import ApprovalRequest, DelegationGrant
 from aims.authorization.request_errors import ExpiredToken
 from aims.authorization.request_events import RedemptionRefused, RequestRedeemed
 from aims.authorization.services import policy, polling, tokens
 from aims.authorization.services.backchannel import once
-from aims.authorization.services.requests import deny_by_policy, facts_of, locked, move, supersede
+from aims.authorization.services.metering import Share, charge, note, shares_of, with_room
+from aims.authorization.services.requests import cancel, deny_by_policy, facts_of, locked, move, supersede
 from aims.authorization.statement import Statement, parse, request_hash
 from aims.authorization.states import OPEN, RequestState
 from aims.authorization.tokens import LEAST, LIFETIME_S, TokenFacts, confirmation, expiry
@@ -126,8 +127,15 @@ def _redeemed(agent: Agent, seen: ApprovalRequest, *, jkt: str, now: datetime) -
     answer = _reconsidered(request, binding=binding_of(jkt), now=now)
     if isinstance(answer, AimsError):
         return answer
+    shares = _shares(request, parse(bytes(request.statement)), now=now)
+    try:
+        with transaction.atomic():  # half a charge is taken back; what the poll wrote stays
+            charge(shares, now=now)
+    except BudgetSpent as error:
+        cancel(request, by="system", reason="budget_spent", now=now)
+        return _refused(agent, request.ref, error)
     move(request, to=RequestState.REDEEMED, of=frozenset({RequestState.APPROVED}), redeemed_at=now)
-    return _issued(request, answer, jkt=jkt, now=now)
+    return _issued(request, answer, shares, jkt=jkt, now=now)
 
 
 def _reconsidered(request: ApprovalRequest, *, binding: str, now: datetime) -> Asking | AimsError:
@@ -142,14 +150,17 @@ def _reconsidered(request: ApprovalRequest, *, binding: str, now: datetime) -> A
     return answer
 
 
-def _issued(request: ApprovalRequest, asking: Asking, *, jkt: str, now: datetime) -> dict[str, Any]:
+def _issued(
+    request: ApprovalRequest, asking: Asking, shares: Sequence[Share], *, jkt: str, now: datetime
+) -> dict[str, Any]:
     raw = bytes(request.statement)
     assert request_hash(raw) == request.request_hash, "the stored statement is not the one that was signed"
     statement = parse(raw)
-    facts = _token_facts(request, statement, jkt=jkt, now=now)
+    facts = _token_facts(request, statement, shares, jkt=jkt, now=now)
     prepared = tokens.prepare(facts, agent=request.agent, request=request, now=now)
     actions = list(dict.fromkeys(kept["action"] for kept in request.facts))
     tokens.save(prepared, actions=actions, policy_version=asking.version, policies=asking.policies)
+    note(shares, jti=prepared.jti, now=now)
     event = RequestRedeemed(
         request=request.ref,
         request_hash=request.request_hash,
@@ -164,17 +175,14 @@ def _issued(request: ApprovalRequest, asking: Asking, *, jkt: str, now: datetime
     return response
 
 
-def _token_facts(request: ApprovalRequest, statement: Statement, *, jkt: str, now: datetime) -> TokenFacts:
+def _token_facts(
+    request: ApprovalRequest, statement: Statement, shares: Sequence[Share], *, jkt: str, now: datetime
+) -> TokenFacts:
     assert request.approved_until_at is not None
-    grants = queries.grants_covering(
-        agent=request.agent, person=request.subject, resource=request.resource, actions=(), types=(), now=now + LEAST
-    )
-    theirs = _covering_all(request, [grant for grant in grants if grant.from_person_id == request.subject_id], now=now)
+    theirs = _theirs(request, _grants(request, now=now), now=now)
     # The person if they signed or a grant from them covers all of it; else the agent acts for itself.
     is_for_person = request.subject_signed is not None or theirs is not None
-    ends = [request.approved_until_at, *_ends(request, grants, now=now)]
-    if theirs and request.subject_signed is None:
-        ends.append(theirs.until_at)
+    ends = [request.approved_until_at, *(share.grant.until_at for share in shares)]
     return TokenFacts(
         client_id=statement.client_id,
         subject=statement.sub if is_for_person else statement.client_id,
@@ -189,19 +197,37 @@ def _token_facts(request: ApprovalRequest, statement: Statement, *, jkt: str, no
     )
 
 
-def _covering_all(
-    request: ApprovalRequest, grants: Sequence[DelegationGrant], *, now: datetime
-) -> DelegationGrant | None:
-    """Return the grant that covers all of a request and lasts longest."""
-    actions, types = {kept["action"] for kept in request.facts}, {kept["detail_type"] for kept in request.facts}
-    return next(iter(queries.covering(grants, actions=actions, types=types, now=now)), None)
-
-
-def _ends(request: ApprovalRequest, grants: Sequence[DelegationGrant], *, now: datetime) -> Iterator[datetime]:
-    """Yield when the grant ends that covers each part of a request: the policy was asked under these."""
+def _shares(request: ApprovalRequest, statement: Statement, *, now: datetime) -> tuple[Share, ...]:
+    """Return what the token takes from the grants that cover each part of a request: the policy was asked under these."""
+    grants = _grants(request, now=now)
+    pairs: list[tuple[DelegationGrant | None, Mapping[str, Any] | None]] = []
     for kept in request.facts:
-        for grant in queries.covering(grants, actions=(kept["action"],), types=(kept["detail_type"],), now=now)[:1]:
-            yield grant.until_at
+        found = queries.covering(grants, actions=(kept["action"],), types=(kept["detail_type"],), now=now)
+        details = [each for each in statement.authorization_details if _is_about(kept, each)]
+        grant = with_room(found, details[0] if details else None, now=now)
+        pairs += [(grant, detail) for detail in details] or [(grant, None)]
+    if request.subject_signed is None:  # then it speaks for the person by a grant of theirs alone
+        theirs = _theirs(request, grants, now=now)
+        pairs += [(theirs, detail) for detail in [*statement.authorization_details, None]]
+    return shares_of(pairs)
+
+
+def _is_about(kept: Mapping[str, Any], detail: Mapping[str, Any]) -> bool:
+    names = detail.get("actions")
+    return bool(detail["type"] == kept["detail_type"]) and (names is None or kept["action"] in names)
+
+
+def _grants(request: ApprovalRequest, *, now: datetime) -> list[DelegationGrant]:
+    return queries.grants_covering(
+        agent=request.agent, person=request.subject, resource=request.resource, actions=(), types=(), now=now + LEAST
+    )
+
+
+def _theirs(request: ApprovalRequest, grants: Sequence[DelegationGrant], *, now: datetime) -> DelegationGrant | None:
+    """Return the subject's own grant that covers all of a request and lasts longest."""
+    own = [grant for grant in grants if grant.from_person_id == request.subject_id]
+    actions, types = {kept["action"] for kept in request.facts}, {kept["detail_type"] for kept in request.facts}
+    return next(iter(queries.covering(own, actions=actions, types=types, now=now)), None)
 
 
 def _identity(request: ApprovalRequest, statement: Statement, *, now: datetime) -> dict[str, Any] | None:

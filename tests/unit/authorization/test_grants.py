@@ -74,6 +74,11 @@ def test_a_grant_is_recorded_with_its_terms_and_counts_as_a_change_of_the_agent(
         "actions": ["accounts.read", "payments.create"],
         "detail_types": ["payment_initiation"],
         "until": int(grant.until_at.timestamp()),
+        "starts": None,
+        "depth": 0,
+        "budget": {},
+        "parent": None,
+        "approval": None,
     }
     assert (entry["agent"], entry["resource"], entry["by"]) == (door.courier.client_id, PAY, BY)
     assert Agent.objects.get(pk=door.stage.agent.pk).version == version + 1
