@@ -155,7 +155,7 @@ class ResourceSerializer(serializers.ModelSerializer[Resource]):
     """A resource as the API shows it."""
 
     actions = ActionSerializer(many=True, read_only=True)
-    operator = serializers.SlugRelatedField[Agent](slug_field="ref", read_only=True)
+    operator = serializers.SlugRelatedField[Agent](slug_field="ref", read_only=True, allow_null=True)
 
     class Meta:
         model = Resource
