@@ -17,12 +17,14 @@ from oauth2_provider.models import (
     AbstractRefreshToken,
 )
 
+from aims.authorization.client_models import CLIENT_ID_MAX as CLIENT_ID_MAX
+from aims.authorization.client_models import ClientRegistration as ClientRegistration
+from aims.authorization.client_models import TrustRule as TrustRule
 from aims.authorization.states import RequestState
 from aims.identifier.models import AgentState
 from aims.kit import clock
 from aims.kit.ids import new_ref
 
-CLIENT_ID_MAX = 2048
 DEPTH_MAX = 4  # hops that a grant may be passed on
 
 
