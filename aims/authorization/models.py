@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from aims.kit.ids import new_ref
 
 CLIENT_ID_MAX = 2048
 DEPTH_MAX = 4  # hops that a grant may be passed on
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Application(AbstractApplication):
@@ -104,6 +106,13 @@ class DelegationGrant(models.Model):
                 fields=["until_at"], condition=Q(revoked_at=None, expired_at=None), name="authorization_grant_due"
             ),
         ]
+
+    @property
+    def version(self) -> int:
+        """The moment of its last change, in microseconds: what a form or a caller that read it may insist on."""
+        moments = (self.given_at, self.narrowed_at, self.revoked_at, self.expired_at)
+        last = max(moment for moment in moments if moment is not None)
+        return (last - EPOCH) // timedelta(microseconds=1)
 
 
 class GrantMeter(models.Model):
