@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from aims.authorization.services import ping, registrations, requests
+from aims.authorization.services import ping, registrations, requests, running_out
 from aims.kit import clock
 
 
@@ -24,3 +24,15 @@ def deliver_pings() -> int:
 def expire_registrations() -> int:
     """Forget clients that registered themselves and that nobody admitted."""
     return registrations.expire_due(now=clock.now())
+
+
+@shared_task(name="authorization.expire_grants")
+def expire_grants() -> int:
+    """Record the end of grants that ran out, and withdraw what waited on them."""
+    return running_out.expire_due(now=clock.now())
+
+
+@shared_task(name="authorization.warn_of_grants")
+def warn_of_grants() -> int:
+    """Tell of grants that end soon, each once."""
+    return running_out.warn_due(now=clock.now())

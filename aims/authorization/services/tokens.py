@@ -59,6 +59,7 @@ class Prepared:
             "subject_ref": facts.subject,
             "txn": facts.txn,
             "jkt": (facts.cnf or {}).get("jkt", ""),
+            "x5t_s256": (facts.cnf or {}).get("x5t#S256", ""),
             "audience": facts.audience,
             "resource": [facts.audience],
             "scope": facts.scope,
@@ -209,7 +210,7 @@ def _described(row: AccessToken) -> dict[str, Any]:
         expires_at=row.expires,
         approval=approval_of(row.request) if row.request else None,
         subject_signed=row.request.subject_signed if row.request else None,
-        cnf=confirmation(row.jkt),
+        cnf=confirmation(row.jkt, row.x5t_s256),
         act=row.act,
         may_act=row.may_act,
     )
