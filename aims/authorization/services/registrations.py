@@ -76,7 +76,7 @@ def open_registration(row: ClientRegistration, *, now: datetime) -> None:
         event = ClientRegistered(
             registration=row.ref,
             client_id=row.client_id,
-            kind=row.kind,
+            kind=str(row.kind),
             method=str(row.metadata["token_endpoint_auth_method"]),
             metadata_hash=hash_of(row.metadata),
         )
