@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('authorization', '0009_clients_have_more_methods'),
+        ('authorization', '0010_tokens_have_kinds'),
         ('identifier', '0002_resources_have_operators'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
