@@ -13,7 +13,8 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from aims.authentication.dpop import KeyProof, binding_of
+from aims.authentication.bound import Bound
+from aims.authentication.dpop import KeyProof
 from aims.authentication.errors import InvalidClient, ManyMethods
 from aims.authentication.replay import Proof
 from aims.credentials import queries as credentials
@@ -46,7 +47,8 @@ TYPES = (None, "jwt", "client-authentication+jwt")
 class Client:
     """Who authenticated: an agent or a resource server, never both, and the proof that is still to be spent.
 
-    key: proved by DPoP, None where the request has no such proof.
+    key: proved by DPoP, None where the request has no such proof. x5t_s256: SHA-256 of its certificate (base64url), where
+    what is issued will be bound to that, else empty.
     is_recalled: from this process's memory. Such a client may be granted something by a write that depends on
     ``agent.version``, and is never refused anything: whoever would refuse authenticates again, from the database.
     """
@@ -58,6 +60,7 @@ class Client:
     proof: Proof
     is_recalled: bool = False
     key: KeyProof | None = None
+    x5t_s256: str = ""
 
     @property
     def proofs(self) -> tuple[Proof, ...]:
@@ -72,7 +75,12 @@ class Client:
     @property
     def binding(self) -> str:
         """How what is issued will be bound, as the policy may ask."""
-        return binding_of(self.jkt)
+        return self.bound.binding
+
+    @property
+    def bound(self) -> Bound:
+        """What that which is issued will be bound to."""
+        return Bound(jkt=self.jkt, x5t_s256=self.x5t_s256)
 
 
 @dataclass(frozen=True, kw_only=True)

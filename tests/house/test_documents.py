@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aims.authentication import client as authentication
-from aims.authorization import backchannel, tokens, wanted
+from aims.authorization import backchannel, queries, tokens, wanted
 from aims.authorization.endpoints import long_poll, metadata
 from aims.authorization.services import backchannel as requests
 from aims.authorization.services import grants, opening, ping, polling
@@ -108,6 +108,7 @@ def _limits() -> list[str]:
         f"outgoing fetch | {fetch.TOTAL_S:.0f} s, no redirects",
         f"public keys | {jwks.KEYS_MAX} of an agent or a resource |",
         f"grant | {grants.UNTIL_MAX.days} days, {grants.ACTIONS_MAX} actions |",
+        f"notice of a grant's end | {queries.NOTICE_BEFORE.days} days before,",
         f"policy | {engine.POLICY_MAX_BYTES // kib} KiB |",
         f"open pages of one person | {live.SOCKETS_MAX} in one process",
     ]

@@ -107,7 +107,7 @@ def _subject(client: Client, agent: Agent, asked: Asked, *, now: datetime) -> Ac
     if not (is_own or is_for_it or row.audience == client.identifier):
         raise InvalidRequest(_NOT_USABLE, detail="not in its audience")
     # A bound token that is the client's own: with its key. Who it is for can't have that key, and is in its audience.
-    if row.jkt and not is_for_it and row.jkt != client.jkt:
+    if not is_for_it and not client.bound.holds(jkt=row.jkt, x5t_s256=row.x5t_s256):
         raise InvalidRequest(_NOT_USABLE, detail="another key")
     if row.may_act and not _may(row.may_act, client.identifier):
         raise InvalidRequest(_NOT_USABLE, detail="may_act")
@@ -216,7 +216,7 @@ def _facts(
         expires_at=expiry(now=now, ends=[parent.expires, *(share.grant.until_at for share in allowed.shares)]),
         approval=None,  # one yes is used once: two tokens with it could each be
         subject_signed=None,
-        cnf=confirmation(client.jkt),
+        cnf=confirmation(client.jkt, client.x5t_s256),
         act=_act(agent, parent.act),
         may_act=parent.may_act,  # left out, anybody could go on where only one might
     )

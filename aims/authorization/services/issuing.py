@@ -47,9 +47,9 @@ WITH latch AS MATERIALIZED (
     SPEND
 ), stored AS (
     INSERT INTO authorization_accesstoken (agent_id, token, created, updated, token_checksum, jti, subject_ref, txn,
-        jkt, audience, resource, scope, authorization_details, issued_at, expires)
+        jkt, x5t_s256, audience, resource, scope, authorization_details, issued_at, expires)
     SELECT seen.id, '', now(), now(), %s::varchar, %s::varchar, %s::varchar, %s::varchar,
-        %s::varchar, %s::varchar, %s::jsonb, %s::text, %s::jsonb, %s::timestamptz, %s::timestamptz
+        %s::varchar, %s::varchar, %s::varchar, %s::jsonb, %s::text, %s::jsonb, %s::timestamptz, %s::timestamptz
     FROM seen WHERE ALL_FRESH
 ), entered AS (
     {INBOX_INSERT} SELECT %s::bytea WHERE ALL_FRESH
@@ -145,6 +145,7 @@ def _parameters(prepared: Prepared, proofs: Sequence[Proof], seen: Seen, payload
         values["subject_ref"],
         values["txn"],
         values["jkt"],
+        values["x5t_s256"],
         values["audience"],
         json.dumps(values["resource"]),
         values["scope"],
