@@ -9,6 +9,7 @@ import pytest
 from aims.authorization.known_clients import Standing, client_for
 from aims.authorization.models import Application, ClientRegistration
 from aims.authorization.services import registrations
+from aims.authorization.services.registration_rows import source_of
 from aims.authorization.services.registrations import WAITING_MAX_SOURCE, WAITS_FOR
 from aims.identifier.models import Agent
 from aims.kit import clock
@@ -182,8 +183,8 @@ def test_one_address_can_not_fill_the_quarantine(desk: Desk) -> None:
 
 @pytest.mark.spec("RFC 7591", "5", "the addresses of one household count as one")
 def test_ipv6_addresses_of_one_network_share_their_room() -> None:
-    assert registrations.source_of("2001:db8::1") == registrations.source_of("2001:db8::ffff:1")
-    assert registrations.source_of("2001:db8::1") != registrations.source_of("2001:db8:1::1")
+    assert source_of("2001:db8::1") == source_of("2001:db8::ffff:1")
+    assert source_of("2001:db8::1") != source_of("2001:db8:1::1")
 
 
 @pytest.mark.spec("RFC 7591", "5", "what registers itself may do nothing until it is admitted")
