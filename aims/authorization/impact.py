@@ -115,7 +115,7 @@ def fallen_requests(
 
 def tokens_at(grant: DelegationGrant, *, now: datetime) -> QuerySet[AccessToken]:
     """Return the live tokens of a grant's agent at its resource."""
-    live = AccessToken.objects.filter(
+    live = AccessToken.of_every_kind.filter(
         agent=grant.agent, audience=grant.resource.identifier, revoked_at=None, expires__gt=now
     )
     return live.select_related("request", "request__subject").order_by("pk")

@@ -252,9 +252,35 @@ class BackchannelRequest(models.Model):
     )
 
 
-class AccessToken(AbstractAccessToken):
-    """An issued access token: its hash and what it carries, never the token."""
+class TokenKind(models.TextChoices):
+    """What an issued token is on the wire: it is good for that and for nothing else."""
 
+    ACCESS = "access"
+    TXN = "txn"  # draft-ietf-oauth-transaction-tokens
+    JWT_GRANT = "jwt-grant"  # draft-ietf-oauth-identity-chaining
+    ID_JAG = "id-jag"  # draft-ietf-oauth-identity-assertion-authz-grant
+
+
+class _AccessTokens(models.Manager["AccessToken"]):
+    """Access tokens alone: who looks one up never finds a token of another kind that hangs in the same tree."""
+
+    def get_queryset(self) -> models.QuerySet[AccessToken]:
+        return super().get_queryset().filter(kind=TokenKind.ACCESS)
+
+
+class AccessToken(AbstractAccessToken):
+    """An issued token: its hash and what it carries, never the token.
+
+    Tokens of other kinds have their rows here too, so that a tree is one table and ends as one; only
+    ``of_every_kind`` finds them.
+    """
+
+    objects = _AccessTokens()
+    of_every_kind = models.Manager["AccessToken"]()
+
+    kind = models.CharField(
+        max_length=12, choices=TokenKind, default=TokenKind.ACCESS, db_default=TokenKind.ACCESS.value
+    )
     jti = models.CharField(max_length=40, unique=True, null=True)
     agent = models.ForeignKey("identifier.Agent", models.PROTECT, null=True, related_name="access_tokens")
     subject_ref = models.CharField(max_length=2048, blank=True)
@@ -301,7 +327,7 @@ class AccessToken(AbstractAccessToken):
 
     def revoke(self) -> None:
         """Mark it; the toolkit would delete the row, and nobody could look up what it stood for."""
-        AccessToken.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=clock.now())
+        AccessToken.of_every_kind.filter(pk=self.pk, revoked_at=None).update(revoked_at=clock.now())
 
 
 class RefreshToken(AbstractRefreshToken):

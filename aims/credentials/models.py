@@ -46,6 +46,9 @@ class KeyPurpose(models.TextChoices):
     ID_TOKEN = "id-token"
     RECEIPT = "receipt"
     INTROSPECTION = "introspection"
+    TXN_TOKEN = "txn-token"
+    JWT_GRANT = "jwt-grant"
+    ID_JAG = "id-jag"
 
 
 class SigningKey(models.Model):

@@ -26,7 +26,7 @@ GRANT_REVOKED, GRANT_NARROWED, GRANT_EXPIRED = "grant_revoked", "grant_narrowed"
 
 def end_tokens_of(agent: Agent, *, reason: str, by: str, now: datetime) -> int:
     """End every token of an agent that still counts; return how many."""
-    live = AccessToken.objects.filter(agent=agent, revoked_at=None, expires__gt=now)
+    live = AccessToken.of_every_kind.filter(agent=agent, revoked_at=None, expires__gt=now)
     trees.lock(live)
     rows = list(live.select_for_update(of=("self",), no_key=True).order_by("-pk"))
     return _end(rows, _facts(agent, None, reason), reason=reason, grant=None, by=by, now=now)
@@ -54,7 +54,7 @@ def _end(rows: Sequence[AccessToken], facts: Facts, *, reason: str, grant: str |
     if not rows:
         return 0
     rows = [*rows, *trees.below(rows, now=now)]  # what was exchanged for them ends with them
-    AccessToken.objects.filter(pk__in=[row.pk for row in rows]).update(revoked_at=now)
+    AccessToken.of_every_kind.filter(pk__in=[row.pk for row in rows]).update(revoked_at=now)
     jtis = [str(row.jti) for row in rows[:JTIS_MAX]]
     record(TokensEnded(reason=reason, grant=grant, count=len(rows), jtis=jtis), by=by, facts=facts)
     return len(rows)
