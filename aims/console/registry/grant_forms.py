@@ -149,7 +149,7 @@ class ActionsForm(BudgetForm):
         required=False,
     )
     until = _moment(_("Until"))
-    depth = forms.TypedChoiceField(label=_("Passing on"), coerce=int, empty_value=0, required=False)
+    depth = forms.TypedChoiceField(label=_("Passing on"), coerce=int, required=False)
 
     def __init__(self, data: Any, *, known: list[ResourceAction], types: list[str], depth_max: int) -> None:
         super().__init__(data)
@@ -233,7 +233,7 @@ class TermsForm(ActionsForm):
             "starts_at": data.get("starts"),
             "mission": data["mission"].strip(),
             "budget": self.budget(),
-            "depth": data.get("depth", 0),
+            "depth": data.get("depth") or 0,
             "parent": self.parent,
         }
 
@@ -272,7 +272,7 @@ class NarrowForm(ActionsForm):
             detail_types=self.asked_types(),
             until_at=data["until"],
             budget=self.budget(),
-            depth=data.get("depth", 0),
+            depth=data.get("depth") or 0,
         )
 
 
