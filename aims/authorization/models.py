@@ -16,6 +16,9 @@ from oauth2_provider.models import (
     AbstractIDToken,
 )
 
+from aims.authorization.client_models import CLIENT_ID_MAX as CLIENT_ID_MAX
+from aims.authorization.client_models import ClientRegistration as ClientRegistration
+from aims.authorization.client_models import TrustRule as TrustRule
 from aims.authorization.code_models import AuthorizationCode as AuthorizationCode
 from aims.authorization.code_models import PairwiseSubject as PairwiseSubject
 from aims.authorization.code_models import RefreshToken as RefreshToken
@@ -24,7 +27,6 @@ from aims.identifier.models import AgentState
 from aims.kit import clock
 from aims.kit.ids import new_ref
 
-CLIENT_ID_MAX = 2048
 # How a client may prove who it is: each by a key of its own. The names of WIMSE's two are ours; nobody registered any.
 KEY_METHODS = (
     "private_key_jwt",

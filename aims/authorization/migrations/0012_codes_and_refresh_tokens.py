@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('authorization', '0010_tokens_have_kinds'),
+        ('authorization', '0011_clients_register_themselves'),
         ('identifier', '0002_resources_have_operators'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
