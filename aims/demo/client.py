@@ -15,6 +15,8 @@ from aims.demo.keys import Proving
 
 ASSERTION_LIFETIME_S = 60
 REQUEST_TIMEOUT_S = 30
+LONG_POLL_S = 20
+CIBA = "urn:openid:params:grant-type:ciba"
 
 
 class IssuerBoundAssertion(PrivateKeyJWT):  # type: ignore[misc]  # Authlib ships no types
@@ -85,3 +87,13 @@ class Client:
             timeout=REQUEST_TIMEOUT_S,
         )
         return answer
+
+
+def wait_for_token(client: Client, auth_req_id: str) -> OAuthAnswer:
+    """Return the answer that ends the waiting: tokens, or why there are none. Spec: CIBA Core 1.0 §11."""
+    while True:
+        form = {"grant_type": CIBA, "auth_req_id": auth_req_id}
+        answer = client.call("token_endpoint", form, headers={"Prefer": f"wait={LONG_POLL_S}"})
+        if answer.error not in {"authorization_pending", "slow_down"}:
+            return answer
+        time.sleep(answer.retry_after_s or 5)

@@ -53,6 +53,10 @@ class Proving:
         header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self.key.as_dict(private=False)}
         return jws.serialize_compact(header, json.dumps(claims).encode(), self.key)
 
+    def shown(self, method: str, url: str, token: str) -> dict[str, str]:
+        """Return the headers that present a token which is bound to this key. Spec: RFC 9449 §7.1."""
+        return {"Authorization": f"DPoP {token}", "DPoP": self.proof(method, url, token)}
+
     def learn(self, answer: requests.Response) -> bool:
         """Keep the issuer's newest nonce; return whether it wants the request again with it. Spec: RFC 9449 §8."""
         self.nonce = answer.headers.get("DPoP-Nonce", self.nonce)
