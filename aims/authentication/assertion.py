@@ -8,20 +8,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from aims.authentication.client import import_key
+from aims.authentication.claims import check_jti, is_for_us, life_of
+from aims.authentication.errors import InvalidClient
+from aims.authentication.keys import import_key
 from aims.authentication.replay import Proof
 from aims.credentials import queries as credentials
 from aims.credentials.services.registered import refresh_source
 from aims.kit.errors import AimsError
 from aims.kit.jose import ALGORITHMS, JoseRefused, Unverified, parse, verify
 
-AHEAD_MAX_S = 300
-SKEW_S = 30
 NAME_MAX = 2048
-JTI_MAX = 255
 
 
 class AssertionRefused(AimsError):
@@ -37,7 +36,7 @@ class AssertionRefused(AimsError):
 
 @dataclass(frozen=True, kw_only=True)
 class Assertion:
-    """An assertion whose claims are right in themselves. typ: None where absent. jti: None where absent."""
+    """An assertion whose claims are right in themselves. typ, jti: None where absent. expires_at: until when it is remembered."""
 
     typ: str | None
     issuer: str
@@ -55,37 +54,39 @@ class Assertion:
             client_ref=holder_ref,
             jti_hash=hashlib.sha256(self.jti.encode()).hexdigest(),
             issued_at=self.issued_at,
-            expires_at=self.expires_at + timedelta(seconds=SKEW_S),
+            expires_at=self.expires_at,
             agent=agent,
         )
 
 
-def read(text: str, *, typ: Collection[str | None], audience: str, now: datetime) -> Assertion:
+def read(text: str, *, typ: Collection[str | None], now: datetime) -> Assertion:
     """Return an assertion whose form and claims are right; nobody has checked its signature. Raises AssertionRefused.
 
-    audience: the only value of ``aud``, a string or a list of one (draft-ietf-oauth-rfc7523bis §4).
+    Its ``aud`` is our issuer and nothing besides, a string or a list of one (draft-ietf-oauth-rfc7523bis §4).
     """
     try:
         token = parse(text, algorithms=ALGORITHMS, typ=typ)
     except JoseRefused as error:
         raise AssertionRefused(error.code, error.detail) from error
     claims = token.claims
-    issuer, subject, jti = (_name(claims, name) for name in ("iss", "sub", "jti"))
+    issuer, subject = _name(claims, "iss"), _name(claims, "sub")
     if issuer is None or subject is None:
         raise AssertionRefused("claims", "iss and sub are texts of up to 2,048 printable characters")
-    if claims.get("aud") != audience and claims.get("aud") != [audience]:
+    if not is_for_us(claims.get("aud")):
         raise AssertionRefused("audience", "aud must be the issuer identifier, and only it")
-    if "jti" in claims and (jti is None or len(jti) > JTI_MAX):
-        raise AssertionRefused("jti", "jti is a text of up to 255 printable characters")
-    issued_at, expires_at = _times(claims, now.timestamp())
+    try:
+        life = life_of(claims, needs_iat=True, now=now)
+        made_jti = check_jti(claims["jti"]) if "jti" in claims else None
+    except InvalidClient as error:
+        raise AssertionRefused(error.reason, error.public.rstrip(".")) from error
     typ_said = token.header.get("typ")
     return Assertion(
         typ=None if typ_said is None else str(typ_said).lower().removeprefix("application/"),
         issuer=issuer,
         subject=subject,
-        jti=jti,
-        issued_at=issued_at,
-        expires_at=expires_at,
+        jti=made_jti,
+        issued_at=life.issued_at,
+        expires_at=life.expires_at,
         claims=claims,
         token=token,
     )
@@ -110,26 +111,3 @@ def _name(claims: Mapping[str, Any], name: str) -> str | None:
     # Printable: PostgreSQL takes no NUL, and a name that it can't hold is nobody's.
     is_name = isinstance(value, str) and 1 <= len(value) <= NAME_MAX and value.isprintable()
     return value if is_name else None
-
-
-def _times(claims: Mapping[str, Any], at: float) -> tuple[datetime, datetime]:
-    issued, expires, not_before = (_date(claims, name) for name in ("iat", "exp", "nbf"))
-    if issued is None or issued > at + SKEW_S:
-        raise AssertionRefused("issued_at", "iat is missing or in the future")
-    if expires is None or expires <= at - SKEW_S:
-        raise AssertionRefused("expired", "exp is missing or has passed")
-    if expires > at + AHEAD_MAX_S + SKEW_S or expires <= issued:
-        raise AssertionRefused("expires_late", f"exp must be at most {AHEAD_MAX_S} seconds ahead")
-    if not_before is not None and not_before > at + SKEW_S:
-        raise AssertionRefused("not_before", "nbf is in the future")
-    return datetime.fromtimestamp(issued, UTC), datetime.fromtimestamp(expires, UTC)
-
-
-def _date(claims: Mapping[str, Any], name: str) -> float | None:
-    """Return a NumericDate, None where absent. Spec: RFC 7519 §2."""
-    value = claims.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e11:
-        raise AssertionRefused("numeric_date", "iat, exp and nbf are NumericDates")
-    return float(value)

@@ -185,7 +185,7 @@ def _actions_by_detail(about: str, details: Sequence[Mapping[str, Any]]) -> list
 def _self_signed(client: Client, token: str, *, now: datetime) -> assertion.Assertion:
     """Return what a workload says of itself. Nobody may be spoken for in this way."""
     try:
-        said = assertion.read(token, typ=SELF_SIGNED_TYPES, audience=settings.ISSUER, now=now)
+        said = assertion.read(token, typ=SELF_SIGNED_TYPES, now=now)
         if not said.issuer == said.subject == client.identifier:
             raise AssertionRefused("subject", "iss and sub must both be the workload")
         if said.jti is None:
