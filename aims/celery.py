@@ -24,6 +24,7 @@ SWEEPS = {
     "credentials.rotate_keys": timedelta(minutes=1),
     "authentication.drop_spent": timedelta(minutes=1),
     "people.drop_spent": timedelta(minutes=10),
+    "authorization.expire_registrations": timedelta(hours=1),
 }
 # Due when beat starts, or a beat that is often restarted would never send the rare ones.
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)

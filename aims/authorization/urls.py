@@ -9,6 +9,7 @@ from aims.authorization.endpoints.bc_authorize import bc_authorize
 from aims.authorization.endpoints.introspect import introspect
 from aims.authorization.endpoints.jwks import jwks
 from aims.authorization.endpoints.metadata import metadata
+from aims.authorization.endpoints.register import register, registration
 from aims.authorization.endpoints.revoke import revoke
 from aims.authorization.endpoints.token import token
 from aims.authorization.pipeline import Call, Endpoint, endpoint
@@ -29,4 +30,6 @@ urlpatterns = [
     path("oauth/bc-authorize", backchannel),
     path("oauth/introspect", introspect),
     path("oauth/revoke", revoke),
+    path("oauth/register", register),
+    path("oauth/register/<slug:ref>", registration),
 ]
