@@ -32,6 +32,11 @@ CHANGE = {
 }
 
 
+def short(identifier: str) -> str:
+    """Return an agent's name from its identifier."""
+    return identifier.rsplit("/", 1)[-1]
+
+
 def say(text: str) -> None:
     print(f"foreman: {text}", flush=True)
 
@@ -82,7 +87,9 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    say(f"the change is {done['status']}.")
+    made_by = " for ".join(short(agent) for agent in [*done["by"], client.client_id])
+    say(f"the change is {done['status']}: by {made_by}, for {done['for']}.")
+    say(f"who could do this, through whom: {client.issuer}/chains/{done['txn']}/")
     return 0
 
 

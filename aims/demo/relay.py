@@ -19,6 +19,7 @@ import requests
 
 from aims.demo.client import Client, OAuthAnswer
 from aims.demo.face import UNREAD, GuardedFace, guard_of, serve
+from aims.demo.foreman import short
 from aims.demo.keys import Proving, load_or_make
 from aims.resource_server import metadata
 from aims.resource_server.errors import Refused
@@ -65,7 +66,7 @@ class Relay:
         call = self.guard.admit(request, now=time.time())
         self.guard.require_detail(call, change)
         self.guard.require_active(call)
-        self._say(f"asked by {_short(call.agent)}. Going on in my own name.")
+        self._say(f"asked by {short(call.agent)}. Going on in my own name.")
         own = self._exchanged(call.token, change)
         if own.status != 200:
             raise NotPassedOn(own.error)
@@ -141,10 +142,6 @@ class Face(GuardedFace):
         change = self.json_object()
         if change is not None:
             self.guarded(lambda request: self.relay.pass_on(request, change))
-
-
-def _short(identifier: str) -> str:
-    return identifier.rsplit("/", 1)[-1]
 
 
 def _write_whole(path: Path, told: Mapping[str, Any]) -> None:

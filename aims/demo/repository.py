@@ -17,6 +17,7 @@ from typing import Any
 
 from aims.demo.client import Client
 from aims.demo.face import UNREAD, GuardedFace, guard_of, serve
+from aims.demo.foreman import short
 from aims.demo.keys import load_or_make
 from aims.resource_server import metadata
 from aims.resource_server.guard import Guard, Request
@@ -55,7 +56,10 @@ class Repository:
         with closing(sqlite3.connect(self.ledger)) as book, book:
             done = book.execute("INSERT INTO merged VALUES (?, ?) ON CONFLICT DO NOTHING", (change["source"], txn))
         if done.rowcount == 1:
-            print(f"repository: merged, for {call.subject}, by {' for '.join(actors(call.claims))}.", flush=True)
+            print(
+                f"repository: merged, for {call.subject}, by {' for '.join(map(short, actors(call.claims)))}.",
+                flush=True,
+            )
         return {"status": "merged", "for": call.subject, "by": actors(call.claims), "txn": txn}
 
 
