@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aims.authentication import client as authentication
+from aims.authentication import claims as authentication
 from aims.authorization import backchannel, queries, tokens, wanted
 from aims.authorization.endpoints import long_poll, metadata
 from aims.authorization.services import backchannel as requests
@@ -58,6 +58,7 @@ CLAIMS = {
     "scopes_supported": ("CIBA Core 1.0", "7.1"),
     "id_token_signing_alg_values_supported": ("CIBA Core 1.0", "10"),
     "dpop_signing_alg_values_supported": ("RFC 9449", "5.1"),
+    "tls_client_certificate_bound_access_tokens": ("RFC 8705", "3"),
     "token_endpoint_auth_methods_supported": ("RFC 7523", "3"),
     "token_endpoint_auth_signing_alg_values_supported": ("RFC 7523", "3"),
     "introspection_endpoint_auth_methods_supported": ("RFC 7662", ""),
