@@ -84,8 +84,10 @@ class Cast:
         """Start every place, and wait until all of them answer. hold_every_s: how often Keeper renews its lease."""
         self._start("aims.demo.resource_server", *self._place("payments"))
         self._start("aims.demo.mcp_server", *self._place("invoices"))
-        self._start("aims.demo.repository", *self._place("repository"))
-        self._start("aims.demo.relay", *self._relay("mason", world.MASON, onward="keeper_desk"))
+        self._start("aims.demo.repository", *self._place("repository"), "--trust-domain", world.TRUST_DOMAIN)
+        self._start(
+            "aims.demo.relay", *self._relay("mason", world.MASON, onward="keeper_desk"), "--begins", "changes.build"
+        )
         self._start(
             "aims.demo.relay", *self._relay("keeper", world.KEEPER, onward="repository"),
             "--hold-every-s", str(hold_every_s), "--report", str(self.lease),
@@ -132,7 +134,7 @@ class Cast:
         return (
             "--name", name.capitalize(), "--client-id", agent, "--key", str(self._key(name)),
             "--identifier", self.place(desk), "--port", str(self.ports[desk]), "--desk-key", str(self._key(desk)),
-            "--ledger", str(self._ledger(desk)), "--onward", self.place(onward),
+            "--ledger", str(self._ledger(desk)), "--onward", self.place(onward), "--trust-domain", world.TRUST_DOMAIN,
         )  # fmt: skip
 
     def _wait_for_servers(self) -> None:
