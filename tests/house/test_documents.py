@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aims.authentication import claims as authentication
-from aims.authorization import backchannel, queries, tokens, wanted
+from aims.authorization import backchannel, queries, tokens, transaction_token, wanted
 from aims.authorization.endpoints import long_poll, metadata
 from aims.authorization.services import backchannel as requests
 from aims.authorization.services import grants, opening, ping, polling
@@ -101,6 +101,8 @@ def _limits() -> list[str]:
         f" {opening.OPEN_MAX_APPROVER} for an approver",
         f"{opening.NEW_MAX_PAIR_PER_MINUTE} a minute for an agent and an approver",
         f"access token | {tokens.LIFETIME_S // 60} minutes, {tokens.LIFETIME_MAX_S // 60} at most",
+        f"transaction token | {transaction_token.LIFETIME_S} s, never longer than what it was exchanged for; each context"
+        f" {transaction_token.CONTEXT_MAX_BYTES:,} bytes; {transaction_token.REPLACEMENTS_MAX} in one chain |",
         f"`exp` at most {authentication.AHEAD_MAX_S} s ahead, `iat` required, {authentication.SKEW_S} s of skew",
         f"prepared decision | signed within {context.LIFETIME_MAX_S // 60} minutes",
         f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",
