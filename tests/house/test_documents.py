@@ -10,13 +10,14 @@ import pytest
 from aims.authentication import claims as authentication
 from aims.authorization import backchannel, client_metadata, queries, tokens, transaction_token, wanted
 from aims.authorization.endpoints import long_poll, metadata, register
+from aims.authorization.models import ForeignServer
 from aims.authorization.services import admission, grants, opening, ping, polling, registration_rows, registrations
 from aims.authorization.services import backchannel as requests
 from aims.authorization.services import documents as client_documents
 from aims.console import live
 from aims.credentials import jwks
 from aims.identifier import uri
-from aims.kit import fetch, forms, jose
+from aims.kit import clock, fetch, forms, jose
 from aims.policy import engine
 from approvals import context
 from audit import canonical, read, write
@@ -61,6 +62,8 @@ CLAIMS = {
     "grant_types_supported": ("CIBA Core 1.0", "11"),
     "authorization_details_types_supported": ("RFC 9396", ""),
     "acr_values_supported": ("CIBA Core 1.0", "7.1"),
+    "identity_chaining_requested_token_types_supported": ("draft-ietf-oauth-identity-chaining", ""),
+    "authorization_grant_profiles_supported": ("draft-ietf-oauth-identity-assertion-authz-grant", ""),
     "scopes_supported": ("CIBA Core 1.0", "7.1"),
     "id_token_signing_alg_values_supported": ("CIBA Core 1.0", "10"),
     "dpop_signing_alg_values_supported": ("RFC 9449", "5.1"),
@@ -77,6 +80,10 @@ NO_CLAIM = {"response_types_supported", "subject_types_supported", "ui_locales_s
 
 @pytest.mark.django_db
 def test_what_the_metadata_claims_has_tests() -> None:
+    profiles = ["chaining", "id-jag"]
+    ForeignServer.objects.create(
+        issuer="https://b.example", name="B", accepts=profiles, receives=profiles, trusted_at=clock.now()
+    )
     held = {(each.document, each.section) for each in marks.kept()}
     claimed = metadata.document().keys() - NO_CLAIM
     assert claimed == CLAIMS.keys(), "a new claim needs a rule that a test holds"
