@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 from aims.kit.errors import AimsError
 
 FILE_MAX_BYTES = 1024 * 1024
-SECTIONS = ("trust_domains", "people", "groups", "resources", "agents", "grants", "policies")
+SECTIONS = ("trust_domains", "people", "groups", "trust_rules", "resources", "agents", "grants", "policies")
 
 
 class ConfigurationRefused(AimsError):
@@ -108,6 +108,15 @@ SCHEMA: dict[str, Any] = _object(
             budget=_BUDGET,
             depth={"type": "integer", "minimum": 0, "maximum": 4},
             state={"enum": ["active", "revoked"]},
+        )
+    ),
+    trust_rules=_list(
+        _object(
+            ("kind", "value", "owner"),
+            kind={"enum": ["document_host", "redirect_host", "software_id"]},
+            value=_text(255),
+            owner=_EMAIL,
+            state={"enum": ["active", "ended"]},
         )
     ),
     policies=_list(_object(("name", "text"), name=_text(80), text=_text(256 * 1024)), most=1),
