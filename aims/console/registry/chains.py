@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from aims.authorization import chains
 from aims.authorization.chains import Hop, Path
-from aims.authorization.models import DelegationGrant
+from aims.authorization.models import AccessToken, DelegationGrant, TokenKind
 from aims.authorization.services.metering import lineage_of
 from aims.console import labels
 from aims.console.registry.grant_words import Shown, giver, shown
@@ -42,12 +42,14 @@ WHY = {
 class Link:
     """A hop as the page shows it. resource: a name where there is one. policy: the version that allowed it, None unknown.
 
-    number: its place in the table. state: in_force, ended or revoked.
+    role: what its agent does here, in words. is_inside: it is a transaction token, for its trust domain. number: its place in the table. state: in_force, ended or revoked.
     """
 
     hop: Hop
     number: str
     resource: str
+    role: str
+    is_inside: bool
     state: str
     why: str
     policy: int | None
@@ -163,12 +165,14 @@ def _may_see(person: User, tops: list[Hop]) -> bool:
 
 
 def _links(hops: list[Hop], *, policies: Mapping[str, int], prefix: str = "") -> list[Link]:
-    names = labels.of({hop.token.audience for hop in hops})
+    names = labels.of({_about(hop.token) for hop in hops})
     return [
         Link(
             hop=hop,
             number=(number := f"{prefix}{place}"),
-            resource=names.get(hop.token.audience, hop.token.audience),
+            resource=names.get(_about(hop.token), _about(hop.token)),
+            role=_role(hop.token),
+            is_inside=hop.token.kind == TokenKind.TXN,
             state="in_force" if hop.is_live else "revoked" if hop.is_break else "ended",
             why=str(WHY.get(hop.why, "")),
             policy=policies.get(str(hop.token.jti)),
@@ -176,6 +180,19 @@ def _links(hops: list[Hop], *, policies: Mapping[str, int], prefix: str = "") ->
         )
         for place, hop in enumerate(hops, start=1)
     ]
+
+
+def _about(token: AccessToken) -> str:
+    """Return the resource that a token is about; a transaction token is for its trust domain."""
+    return str(token.resource[0]) if token.kind == TokenKind.TXN and token.resource else token.audience
+
+
+def _role(token: AccessToken) -> str:
+    if token.kind == TokenKind.TXN:
+        return _("inside, by a transaction token")
+    if token.kind != TokenKind.ACCESS:
+        return _("carries it to another domain")
+    return _("called, acts on") if token.parent_id else _("acts first")
 
 
 def _flat(links: list[Link]) -> list[Link]:
