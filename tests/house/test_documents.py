@@ -10,12 +10,13 @@ import pytest
 from aims.authentication import claims as authentication
 from aims.authorization import backchannel, queries, tokens, transaction_token, wanted
 from aims.authorization.endpoints import long_poll, metadata
+from aims.authorization.models import ForeignServer
 from aims.authorization.services import backchannel as requests
 from aims.authorization.services import grants, opening, ping, polling
 from aims.console import live
 from aims.credentials import jwks
 from aims.identifier import uri
-from aims.kit import fetch, forms, jose
+from aims.kit import clock, fetch, forms, jose
 from aims.policy import engine
 from approvals import context
 from audit import canonical, read, write
@@ -55,6 +56,8 @@ CLAIMS = {
     "grant_types_supported": ("CIBA Core 1.0", "11"),
     "authorization_details_types_supported": ("RFC 9396", ""),
     "acr_values_supported": ("CIBA Core 1.0", "7.1"),
+    "identity_chaining_requested_token_types_supported": ("draft-ietf-oauth-identity-chaining", ""),
+    "authorization_grant_profiles_supported": ("draft-ietf-oauth-identity-assertion-authz-grant", ""),
     "scopes_supported": ("CIBA Core 1.0", "7.1"),
     "id_token_signing_alg_values_supported": ("CIBA Core 1.0", "10"),
     "dpop_signing_alg_values_supported": ("RFC 9449", "5.1"),
@@ -71,6 +74,10 @@ NO_CLAIM = {"response_types_supported", "subject_types_supported", "ui_locales_s
 
 @pytest.mark.django_db
 def test_what_the_metadata_claims_has_tests() -> None:
+    profiles = ["chaining", "id-jag"]
+    ForeignServer.objects.create(
+        issuer="https://b.example", name="B", accepts=profiles, receives=profiles, trusted_at=clock.now()
+    )
     held = {(each.document, each.section) for each in marks.kept()}
     claimed = metadata.document().keys() - NO_CLAIM
     assert claimed == CLAIMS.keys(), "a new claim needs a rule that a test holds"
