@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -49,7 +50,7 @@ def test_narrowing_against_issuing_leaves_no_token_that_is_too_wide(door: Door) 
         terms = less(grant, actions=("payments.create",), depth=0)
         answer, narrowed = at_once(
             lambda: door.courier.token(scope="accounts.read"),
-            lambda grant=grant, terms=terms: narrow_grant(grant, terms, by=BY, now=clock.now()),
+            partial(narrow_grant, grant, terms, by=BY, now=clock.now()),
         )
         assert narrowed is None and answer.status_code in (200, 400)
         assert live() == 0
@@ -63,8 +64,8 @@ def test_taking_back_against_an_exchange_leaves_nothing_of_the_chain(db: None) -
         token = chain.first()
         grant = DelegationGrant.objects.get(agent=chain.on.agent, resource=b.resource, revoked_at=None)
         answer, taken = at_once(
-            lambda token=token: b.exchange(token, resource=c.resource.identifier, scope="accounts.read"),
-            lambda grant=grant: revoke_grant(grant, by=BY, now=clock.now()),
+            partial(b.exchange, token, resource=c.resource.identifier, scope="accounts.read"),
+            partial(revoke_grant, grant, by=BY, now=clock.now()),
         )
         assert taken is None and answer.status_code in (200, 400)
         assert live() == 0
@@ -76,8 +77,8 @@ def test_taking_back_against_passing_on_leaves_no_child(door: Door) -> None:
     for _ in ROUNDS:
         parent = give(door, depth=1, **EVERYTHING)
         made, taken = at_once(
-            lambda parent=parent: give(door, agent=agent, parent=parent, until_at=parent.until_at, **EVERYTHING),
-            lambda parent=parent: revoke_grant(parent, by=BY, now=clock.now()),
+            partial(give, door, agent=agent, parent=parent, until_at=parent.until_at, **EVERYTHING),
+            partial(revoke_grant, parent, by=BY, now=clock.now()),
         )
         assert isinstance(made, DelegationGrant | GrantRefused)
         if isinstance(taken, AlreadyDecided):  # it was passed on meanwhile: look again, then take back

@@ -223,3 +223,16 @@ def test_only_those_who_see_all_ask_who_could(db: None) -> None:
     ]
     assert found == [403, 403, 200, 200]
     assert Resource.objects.count() == 0
+
+
+def test_a_chain_links_only_what_its_reader_may_open(chain: Chain) -> None:
+    olga = someone("Olga", "owner")
+    b = chain.links[0].agent
+    Agent.objects.filter(pk=b.pk).update(owner=olga)
+    walk(chain, 1)
+    (top,) = browser_of(olga).get(reverse("chain", args=[txn()])).context["links"]
+    assert (top.may_open, [may_open for _grant, may_open in top.grants]) == (False, [False])
+    assert (top.below[0].may_open, [may_open for _grant, may_open in top.below[0].grants]) == (True, [True])
+    page = page_of(olga)
+    assert reverse("agent", args=[b.ref]) in page and reverse("agent", args=[chain.on.agent.ref]) not in page
+    assert users_grant(chain).ref not in page
