@@ -12,6 +12,7 @@ from aims.authorization.endpoints.metadata import metadata
 from aims.authorization.endpoints.register import register, registration
 from aims.authorization.endpoints.revoke import revoke
 from aims.authorization.endpoints.token import token
+from aims.authorization.endpoints.userinfo import userinfo
 from aims.authorization.pipeline import Call, Endpoint, endpoint
 
 
@@ -30,6 +31,7 @@ urlpatterns = [
     path("oauth/bc-authorize", backchannel),
     path("oauth/introspect", introspect),
     path("oauth/revoke", revoke),
+    path("oauth/userinfo", userinfo),
     path("oauth/register", register),
     path("oauth/register/<slug:ref>", registration),
 ]
