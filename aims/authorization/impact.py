@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from aims.authorization import budget, queries
 from aims.authorization.errors import OAuthError
+<<<<<<< HEAD
 from aims.authorization.identity import resource_scope
 from aims.authorization.models import DEPTH_MAX, AccessToken, ApprovalRequest, AuthorizationCode, DelegationGrant
 from aims.authorization.services import families, trees
+=======
+from aims.authorization.models import DEPTH_MAX, AccessToken, ApprovalRequest, DelegationGrant, TokenKind
+from aims.authorization.services import trees
+>>>>>>> main
 from aims.authorization.states import OPEN, RequestState
 from aims.authorization.target import read_target
 
@@ -137,9 +142,10 @@ def fallen_requests(
 
 def tokens_at(grant: DelegationGrant, *, now: datetime) -> QuerySet[AccessToken]:
     """Return the live tokens of a grant's agent at its resource."""
-    live = AccessToken.of_every_kind.filter(
-        agent=grant.agent, audience=grant.resource.identifier, revoked_at=None, expires__gt=now
-    )
+    at = grant.resource.identifier
+    # A transaction that its workload began by itself is for the trust domain, and about the resource.
+    is_there = Q(audience=at) | Q(kind=TokenKind.TXN, parent=None, resource=[at])
+    live = AccessToken.of_every_kind.filter(is_there, agent=grant.agent, revoked_at=None, expires__gt=now)
     return live.select_related("request", "request__subject").order_by("pk")
 
 
@@ -237,7 +243,11 @@ def _carried(row: AccessToken) -> set[Item] | None:
 def _items(resource: str, scope: str, wanted: Sequence[Mapping[str, Any]] | None) -> set[Item] | None:
     details = json.dumps(wanted) if wanted else None
     try:
+<<<<<<< HEAD
         target = read_target(resources=(resource,), scope=scope, details=details)
+=======
+        target = read_target(resources=row.resource, scope=row.scope, details=details)
+>>>>>>> main
     except OAuthError:
         return None
     return {Item(item.action.name, str((item.detail or {}).get("type", ""))) for item in target.wanted}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aims.authentication import client as authentication
-from aims.authorization import backchannel, queries, tokens, wanted
+from aims.authentication import claims as authentication
+from aims.authorization import backchannel, queries, tokens, transaction_token, wanted
 from aims.authorization.endpoints import long_poll, metadata
 from aims.authorization.services import backchannel as requests
 from aims.authorization.services import grants, opening, ping, polling
@@ -58,6 +58,7 @@ CLAIMS = {
     "scopes_supported": ("CIBA Core 1.0", "7.1"),
     "id_token_signing_alg_values_supported": ("CIBA Core 1.0", "10"),
     "dpop_signing_alg_values_supported": ("RFC 9449", "5.1"),
+    "tls_client_certificate_bound_access_tokens": ("RFC 8705", "3"),
     "token_endpoint_auth_methods_supported": ("RFC 7523", "3"),
     "token_endpoint_auth_signing_alg_values_supported": ("RFC 7523", "3"),
     "introspection_endpoint_auth_methods_supported": ("RFC 7662", ""),
@@ -100,6 +101,8 @@ def _limits() -> list[str]:
         f" {opening.OPEN_MAX_APPROVER} for an approver",
         f"{opening.NEW_MAX_PAIR_PER_MINUTE} a minute for an agent and an approver",
         f"access token | {tokens.LIFETIME_S // 60} minutes, {tokens.LIFETIME_MAX_S // 60} at most",
+        f"transaction token | {transaction_token.LIFETIME_S} s, never longer than what it was exchanged for; each context"
+        f" {transaction_token.CONTEXT_MAX_BYTES:,} bytes; {transaction_token.REPLACEMENTS_MAX} in one chain |",
         f"`exp` at most {authentication.AHEAD_MAX_S} s ahead, `iat` required, {authentication.SKEW_S} s of skew",
         f"prepared decision | signed within {context.LIFETIME_MAX_S // 60} minutes",
         f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",

@@ -7,6 +7,8 @@ from typing import Any
 from django.conf import settings
 
 from aims.authentication import dpop
+from aims.authentication.client import PRIVATE_KEY_JWT
+from aims.authentication.methods import METHODS
 from aims.authorization.endpoints.ciba_token import CIBA
 from aims.authorization.endpoints.published import Published
 from aims.authorization.endpoints.token import GRANTS
@@ -14,8 +16,6 @@ from aims.authorization.identity import CLAIMS, IDENTITY, OFFLINE
 from aims.authorization.services.agreed import userinfo_audience
 from aims.identifier.models import ResourceAction
 from aims.kit.jose import ALGORITHMS
-
-METHODS = ["private_key_jwt"]
 
 
 def document() -> dict[str, Any]:
@@ -37,9 +37,11 @@ def document() -> dict[str, Any]:
         "authorization_details_types_supported": _detail_types(),
         "ui_locales_supported": ["en"],
         "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
+        "tls_client_certificate_bound_access_tokens": True,
     }
     for name in ("token", "introspection", "revocation"):
-        body[f"{name}_endpoint_auth_methods_supported"] = METHODS
+        # Resource servers introspect, and these register keys only.
+        body[f"{name}_endpoint_auth_methods_supported"] = [PRIVATE_KEY_JWT] if name == "introspection" else [*METHODS]
         body[f"{name}_endpoint_auth_signing_alg_values_supported"] = algorithms
     return body | (_backchannel(issuer, algorithms) if CIBA in GRANTS else {})
 

@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from aims.authorization.models import Application, ApprovalRequest, DelegationGrant
+from aims.authorization.models import Application, ApprovalRequest
 from aims.authorization.services.clients import DELIVERY_MODES
 from aims.identifier.models import Agent, Resource, ResourceAction, Reversibility, TrustDomain
 from aims.kit.strict import StrictSerializer
@@ -208,34 +208,6 @@ class NewPolicySerializer(StrictSerializer):
 
     name = serializers.CharField(max_length=80, required=False, default="default")
     text = serializers.CharField(max_length=POLICY_MAX_BYTES, trim_whitespace=False)
-
-
-class GrantSerializer(serializers.ModelSerializer[DelegationGrant]):
-    """A grant. from_person: null where the organisation gave it."""
-
-    from_person = serializers.SlugRelatedField[User](slug_field="ref", read_only=True, allow_null=True)
-    agent = serializers.SlugRelatedField[Agent](slug_field="ref", read_only=True)
-    resource = serializers.SlugRelatedField[Resource](slug_field="ref", read_only=True)
-    actions = serializers.ListField(child=serializers.CharField(), read_only=True)
-    detail_types = serializers.ListField(child=serializers.CharField(), read_only=True)
-
-    class Meta:
-        model = DelegationGrant
-        fields = (
-            "ref", "from_person", "agent", "resource", "actions", "detail_types", "mission", "given_by", "given_at",
-            "until_at", "revoked_at", "revoked_by",
-        )  # fmt: skip
-
-
-class NewGrantSerializer(StrictSerializer):
-    """A grant of the organisation; people give theirs on their own page."""
-
-    agent = ref_of(Agent.objects.select_related("owner"))
-    resource = ref_of(Resource.objects.all())
-    actions = serializers.ListField(child=serializers.CharField(max_length=80), max_length=50, allow_empty=False)
-    detail_types = serializers.ListField(child=serializers.CharField(max_length=120), max_length=50, default=list)
-    mission = serializers.CharField(max_length=400, required=False, allow_blank=True, default="")
-    until_at = serializers.DateTimeField()
 
 
 class RequestSerializer(serializers.ModelSerializer[ApprovalRequest]):
