@@ -13,14 +13,16 @@ from django.db.models import Q, QuerySet
 
 from aims.authorization import budget, queries
 from aims.authorization.errors import OAuthError
-<<<<<<< HEAD
 from aims.authorization.identity import resource_scope
-from aims.authorization.models import DEPTH_MAX, AccessToken, ApprovalRequest, AuthorizationCode, DelegationGrant
+from aims.authorization.models import (
+    DEPTH_MAX,
+    AccessToken,
+    ApprovalRequest,
+    AuthorizationCode,
+    DelegationGrant,
+    TokenKind,
+)
 from aims.authorization.services import families, trees
-=======
-from aims.authorization.models import DEPTH_MAX, AccessToken, ApprovalRequest, DelegationGrant, TokenKind
-from aims.authorization.services import trees
->>>>>>> main
 from aims.authorization.states import OPEN, RequestState
 from aims.authorization.target import read_target
 
@@ -225,7 +227,7 @@ def _still_carries(grant: DelegationGrant, code: AuthorizationCode, *, now: date
     scope, details = " ".join(resource_scope(code.scope)), code.authorization_details
     if not scope and not details:
         return grant.until_at > now
-    items = _items(code.resource[0], scope, details)
+    items = _items(code.resource, scope, details)
     return items is not None and all(
         queries.covering([grant], actions=(item.action,), types=(item.detail_type,), now=now) for item in items
     )
@@ -237,17 +239,13 @@ def _asked(request: ApprovalRequest) -> set[Item]:
 
 def _carried(row: AccessToken) -> set[Item] | None:
     """Return what a token carries that nobody was asked for; None if the registry does not know it any more."""
-    return _items(row.audience, row.scope, row.authorization_details)
+    return _items(row.resource, row.scope, row.authorization_details)
 
 
-def _items(resource: str, scope: str, wanted: Sequence[Mapping[str, Any]] | None) -> set[Item] | None:
+def _items(resources: Sequence[str], scope: str, wanted: Sequence[Mapping[str, Any]] | None) -> set[Item] | None:
     details = json.dumps(wanted) if wanted else None
     try:
-<<<<<<< HEAD
-        target = read_target(resources=(resource,), scope=scope, details=details)
-=======
-        target = read_target(resources=row.resource, scope=row.scope, details=details)
->>>>>>> main
+        target = read_target(resources=resources, scope=scope, details=details)
     except OAuthError:
         return None
     return {Item(item.action.name, str((item.detail or {}).get("type", ""))) for item in target.wanted}

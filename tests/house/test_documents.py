@@ -55,7 +55,10 @@ CLAIMS = {
     "grant_types_supported": ("CIBA Core 1.0", "11"),
     "authorization_details_types_supported": ("RFC 9396", ""),
     "acr_values_supported": ("CIBA Core 1.0", "7.1"),
-    "scopes_supported": ("CIBA Core 1.0", "7.1"),
+    "scopes_supported": ("OpenID Connect Core 1.0", "5.4"),
+    "userinfo_endpoint": ("OpenID Connect Core 1.0", "5.3"),
+    "claims_supported": ("OpenID Connect Core 1.0", "5.1"),
+    "subject_types_supported": ("OpenID Connect Core 1.0", "8"),
     "id_token_signing_alg_values_supported": ("CIBA Core 1.0", "10"),
     "dpop_signing_alg_values_supported": ("RFC 9449", "5.1"),
     "tls_client_certificate_bound_access_tokens": ("RFC 8705", "3"),
@@ -66,7 +69,7 @@ CLAIMS = {
     "revocation_endpoint_auth_methods_supported": ("RFC 7009", ""),
     "revocation_endpoint_auth_signing_alg_values_supported": ("RFC 7009", ""),
 }
-NO_CLAIM = {"response_types_supported", "subject_types_supported", "ui_locales_supported"}  # of what is not offered
+NO_CLAIM = {"response_types_supported", "ui_locales_supported"}  # of what is not offered
 
 
 @pytest.mark.django_db
