@@ -10,12 +10,13 @@ import pytest
 from aims.authentication import claims as authentication
 from aims.authorization import backchannel, queries, tokens, transaction_token, wanted
 from aims.authorization.endpoints import long_poll, metadata
+from aims.authorization.models import ForeignServer
 from aims.authorization.services import backchannel as requests
 from aims.authorization.services import grants, opening, ping, polling
 from aims.console import live
 from aims.credentials import jwks
 from aims.identifier import uri
-from aims.kit import fetch, forms, jose
+from aims.kit import clock, fetch, forms, jose
 from aims.policy import engine
 from approvals import context
 from audit import canonical, read, write
@@ -59,6 +60,8 @@ CLAIMS = {
     "userinfo_endpoint": ("OpenID Connect Core 1.0", "5.3"),
     "claims_supported": ("OpenID Connect Core 1.0", "5.1"),
     "subject_types_supported": ("OpenID Connect Core 1.0", "8"),
+    "identity_chaining_requested_token_types_supported": ("draft-ietf-oauth-identity-chaining", ""),
+    "authorization_grant_profiles_supported": ("draft-ietf-oauth-identity-assertion-authz-grant", ""),
     "id_token_signing_alg_values_supported": ("CIBA Core 1.0", "10"),
     "dpop_signing_alg_values_supported": ("RFC 9449", "5.1"),
     "tls_client_certificate_bound_access_tokens": ("RFC 8705", "3"),
@@ -74,6 +77,10 @@ NO_CLAIM = {"response_types_supported", "ui_locales_supported"}  # of what is no
 
 @pytest.mark.django_db
 def test_what_the_metadata_claims_has_tests() -> None:
+    profiles = ["chaining", "id-jag"]
+    ForeignServer.objects.create(
+        issuer="https://b.example", name="B", accepts=profiles, receives=profiles, trusted_at=clock.now()
+    )
     held = {(each.document, each.section) for each in marks.kept()}
     claimed = metadata.document().keys() - NO_CLAIM
     assert claimed == CLAIMS.keys(), "a new claim needs a rule that a test holds"

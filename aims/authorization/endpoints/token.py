@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 
+<<<<<<< HEAD
 from aims.authorization.endpoints import (
     authorization_code,
     ciba_token,
@@ -12,6 +13,9 @@ from aims.authorization.endpoints import (
     refresh_token,
     token_exchange,
 )
+=======
+from aims.authorization.endpoints import ciba_token, client_credentials, jwt_bearer, long_poll, token_exchange
+>>>>>>> main
 from aims.authorization.errors import InvalidRequest, UnsupportedGrantType
 from aims.authorization.pipeline import Call, Endpoint, Handler, endpoint
 from aims.authorization.request_errors import AuthorizationPending, SlowDown
@@ -24,6 +28,7 @@ GRANTS: dict[str, Handler] = {
     authorization_code.CODE: authorization_code.handle,
     REFRESH: refresh_token.handle,
     token_exchange.TOKEN_EXCHANGE: token_exchange.handle,
+    jwt_bearer.JWT_BEARER: jwt_bearer.handle,
 }
 
 
