@@ -12,7 +12,7 @@ from aims.authorization import backchannel, queries, tokens, transaction_token, 
 from aims.authorization.endpoints import long_poll, metadata
 from aims.authorization.models import ForeignServer
 from aims.authorization.services import backchannel as requests
-from aims.authorization.services import grants, opening, ping, polling
+from aims.authorization.services import codes, grants, opening, ping, polling, refreshing
 from aims.console import live
 from aims.credentials import jwks
 from aims.identifier import uri
@@ -110,6 +110,9 @@ def _limits() -> list[str]:
         f"{opening.OPEN_MAX_PAIR} for an agent and an approver, {opening.OPEN_MAX_AGENT} for an agent,"
         f" {opening.OPEN_MAX_APPROVER} for an approver",
         f"{opening.NEW_MAX_PAIR_PER_MINUTE} a minute for an agent and an approver",
+        f"authorization code | {codes.CODE_LIFE_S} s, used once; verifier 43 to 128 characters, `nonce` at most {codes.NONCE_MAX} |",
+        f"refresh token | used once; {refreshing.IDLE.days} days where nobody uses it, never after its grant,"
+        f" {refreshing.FAMILY_LIFE.days} days where there is none |",
         f"access token | {tokens.LIFETIME_S // 60} minutes, {tokens.LIFETIME_MAX_S // 60} at most",
         f"transaction token | {transaction_token.LIFETIME_S} s, never longer than what it was exchanged for; each context"
         f" {transaction_token.CONTEXT_MAX_BYTES:,} bytes; {transaction_token.REPLACEMENTS_MAX} in one chain |",

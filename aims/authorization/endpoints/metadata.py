@@ -12,14 +12,11 @@ from aims.authentication.methods import METHODS
 from aims.authorization.endpoints.ciba_token import CIBA
 from aims.authorization.endpoints.published import Published
 from aims.authorization.endpoints.token import GRANTS
-<<<<<<< HEAD
-from aims.authorization.identity import CLAIMS, IDENTITY, OFFLINE
-from aims.authorization.services.agreed import userinfo_audience
-=======
 from aims.authorization.endpoints.token_exchange import ID_JAG, JWT
+from aims.authorization.identity import CLAIMS, IDENTITY, OFFLINE
 from aims.authorization.models import ForeignServer
+from aims.authorization.services.agreed import userinfo_audience
 from aims.authorization.trust_models import Profile
->>>>>>> main
 from aims.identifier.models import ResourceAction
 from aims.kit.jose import ALGORITHMS
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 
-<<<<<<< HEAD
 from aims.authorization.endpoints import (
     authorization_code,
     ciba_token,
     client_credentials,
+    jwt_bearer,
     long_poll,
     refresh_token,
     token_exchange,
 )
-=======
-from aims.authorization.endpoints import ciba_token, client_credentials, jwt_bearer, long_poll, token_exchange
->>>>>>> main
 from aims.authorization.errors import InvalidRequest, UnsupportedGrantType
 from aims.authorization.pipeline import Call, Endpoint, Handler, endpoint
 from aims.authorization.request_errors import AuthorizationPending, SlowDown

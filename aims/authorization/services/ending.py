@@ -14,13 +14,8 @@ from django.db.models import Q
 
 from aims.authorization import queries
 from aims.authorization.events import TokensEnded
-<<<<<<< HEAD
 from aims.authorization.impact import fallen_families, fallen_requests, fallen_tokens, tokens_at
-from aims.authorization.models import AccessToken, DelegationGrant
-=======
-from aims.authorization.impact import fallen_requests, fallen_tokens, tokens_at
 from aims.authorization.models import AccessToken, DelegationGrant, ForeignServer, TokenKind
->>>>>>> main
 from aims.authorization.request_errors import AlreadyDecided
 from aims.authorization.services import families, trees
 from aims.authorization.services.policy import POSTURE_UNKNOWN

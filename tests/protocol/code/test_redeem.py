@@ -249,4 +249,5 @@ def test_the_same_resource_may_be_named_again(ada: Agreed) -> None:
 @pytest.mark.parametrize("name", ["code", "redirect_uri", "code_verifier"])
 @pytest.mark.spec(RFC, "3.2", "no parameter may be included more than once")
 def test_a_repeated_parameter_is_refused(ada: Agreed, name: str) -> None:
-    assert error(ada.redeem(**({"code": ada.code()} | {name: ["x", "x"]}))) == "invalid_request"
+    twice: dict[str, Any] = {"code": ada.code(), name: ["x", "x"]}
+    assert error(ada.redeem(**twice)) == "invalid_request"

@@ -48,7 +48,8 @@ def asked(ada: Agreed, token: str, *, scheme: str = "Bearer", method: str = "get
 def test_an_id_token_says_who_signed_in(ada: Agreed) -> None:
     body = signed_in(ada, nonce="n-0S6_WzA2Mj")
     key = SigningKey.objects.get(purpose=KeyPurpose.ID_TOKEN)
-    token = jwt.decode(body["id_token"], KeySet.import_key_set(published_jwks()), algorithms=["ES256"])
+    published: Any = published_jwks()
+    token = jwt.decode(body["id_token"], KeySet.import_key_set(published), algorithms=["ES256"])
     assert (token.header["typ"], token.header["alg"], token.header["kid"]) == ("JWT", "ES256", key.kid)
     said = token.claims
     assert (said["iss"], said["aud"], said["nonce"]) == (settings.ISSUER, ada.on.courier.client_id, "n-0S6_WzA2Mj")
