@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from aims.authentication import certificate, http_signature, wit
 from aims.authentication import claims as authentication
 from aims.authorization import backchannel, queries, tokens, transaction_token, wanted
 from aims.authorization.endpoints import long_poll, metadata
 from aims.authorization.services import backchannel as requests
 from aims.authorization.services import grants, opening, ping, polling
 from aims.console import live
-from aims.credentials import jwks
+from aims.credentials import bundles, jwks
+from aims.credentials.services import bundles as bundle_verbs
 from aims.identifier import uri
 from aims.kit import fetch, forms, jose
 from aims.policy import engine
@@ -104,6 +106,10 @@ def _limits() -> list[str]:
         f"transaction token | {transaction_token.LIFETIME_S} s, never longer than what it was exchanged for; each context"
         f" {transaction_token.CONTEXT_MAX_BYTES:,} bytes; {transaction_token.REPLACEMENTS_MAX} in one chain |",
         f"`exp` at most {authentication.AHEAD_MAX_S} s ahead, `iat` required, {authentication.SKEW_S} s of skew",
+        f"JWT-SVID, workload proof token, signed request | at most {http_signature.LIFE_MAX_S} s ahead,",
+        f"workload identity token | {wit.WIT_AHEAD_MAX.total_seconds() / 3600:.0f} h ahead",
+        f"client certificate | {certificate.CERTIFICATE_MAX_BYTES // kib} KiB, {certificate.INTERMEDIATES_MAX} intermediates",
+        f"trust bundle | {bundle_verbs.BUNDLE_MAX_BYTES // kib} KiB, {bundles.BUNDLE_KEYS_MAX} keys;",
         f"prepared decision | signed within {context.LIFETIME_MAX_S // 60} minutes",
         f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",
         f"identifier | {uri.IDENTIFIER_MAX_BYTES:,} bytes",
