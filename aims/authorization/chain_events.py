@@ -24,3 +24,52 @@ class TransactionTokenIssued(
     expires_at: int
     policy_version: int
     policies: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantForElsewhereIssued(
+    Event, type="authorization.foreign_grant.issued", title="Spoke for a subject elsewhere", tone="yes"
+):
+    """A JWT that another domain's authorization server exchanges for a token of its own.
+
+    server: its ref. profile: ``chaining`` or ``id-jag``. parent: jti of the subject token, None for an ID token.
+    """
+
+    jti: str
+    server: str
+    profile: str
+    parent: str | None
+    root: str
+    expires_at: int
+    policy_version: int
+    policies: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignGrantAccepted(
+    Event, type="authorization.foreign_grant.accepted", title="Took another server's word for a subject", tone="yes"
+):
+    """jti: of the token that was issued on it. server: its ref."""
+
+    jti: str
+    server: str
+    profile: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerTrusted(
+    Event, type="authorization.server.trusted", title="Changed what another server may say", tone="info"
+):
+    """accepts, receives: profiles. subjects, clients: how many are mapped. changed: the names of what changed."""
+
+    server: str
+    changed: list[str]
+    accepts: list[str]
+    receives: list[str]
+    subjects: int
+    clients: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerRetired(Event, type="authorization.server.retired", title="Stopped trusting another server", tone="no"):
+    server: str

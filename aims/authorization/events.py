@@ -71,8 +71,8 @@ class TokenExchanged(Event, type="authorization.token.exchanged", title="Exchang
 class TokensEnded(Event, type="authorization.tokens.ended", title="Ended tokens", tone="no"):
     """Tokens that stopped counting with what they stood on.
 
-    reason: ``agent_suspended``, ``agent_retired``, ``stopped``, ``grant_revoked``, ``grant_narrowed`` or
-    ``grant_expired``. count: how many. jtis: of the newest 200 of them.
+    reason: ``agent_suspended``, ``agent_retired``, ``stopped``, ``grant_revoked``, ``grant_narrowed``,
+    ``grant_expired`` or ``trust_narrowed``. count: how many. jtis: of the newest 200 of them.
     """
 
     reason: str

@@ -21,6 +21,9 @@ TYPE = "urn:ietf:params:oauth:token-type:"
 ACCESS_TOKEN = TYPE + "access_token"
 TXN_TOKEN = TYPE + "txn_token"  # draft-ietf-oauth-transaction-tokens
 SELF_SIGNED = TYPE + "self_signed"
+JWT = TYPE + "jwt"  # draft-ietf-oauth-identity-chaining: a grant for another domain
+ID_TOKEN = TYPE + "id_token"
+ID_JAG = TYPE + "id-jag"  # draft-ietf-oauth-identity-assertion-authz-grant
 
 Verb = Callable[[Client, exchange.Asked, datetime], dict[str, Any]]
 
@@ -31,6 +34,9 @@ VERBS: dict[tuple[str, str], Verb] = {
     (ACCESS_TOKEN, TXN_TOKEN): lambda client, asked, now: exchange.replace_or_begin(client, asked, now=now),
     (TXN_TOKEN, TXN_TOKEN): lambda client, asked, now: exchange.replace_or_begin(client, asked, now=now),
     (SELF_SIGNED, TXN_TOKEN): lambda client, asked, now: exchange.begin_transaction(client, asked, now=now),
+    (ACCESS_TOKEN, JWT): lambda client, asked, now: exchange.to_jwt_grant(client, asked, now=now),
+    (TXN_TOKEN, JWT): lambda client, asked, now: exchange.to_jwt_grant(client, asked, now=now),
+    (ID_TOKEN, ID_JAG): lambda client, asked, now: exchange.to_id_jag(client, asked, now=now),
 }
 KINDS = {ACCESS_TOKEN: TokenKind.ACCESS, TXN_TOKEN: TokenKind.TXN}
 
@@ -53,11 +59,15 @@ def _asked(call: Call, kind: TokenKind) -> exchange.Asked:
     subject_token = call.value("subject_token")
     if subject_token is None:
         raise InvalidRequest("subject_token is missing.")
+    # ID-JAG: audience is the server, resource is something behind it; elsewhere both name the target.
+    is_assertion = call.value("requested_token_type") == ID_JAG
+    named, further = call.values("audience"), call.values("resource")
     return exchange.Asked(
         subject_token=subject_token,
         kind=kind,
         actor_token=_actor_token(call),
-        resources=call.values("resource") + call.values("audience"),
+        resources=named if is_assertion else further + named,
+        further=further if is_assertion else (),
         scope=call.value("scope"),
         details=call.value("authorization_details"),
         request_details=call.value("request_details"),

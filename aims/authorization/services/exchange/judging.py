@@ -9,7 +9,7 @@ from datetime import datetime
 from django.conf import settings
 
 from aims.authorization import queries
-from aims.authorization.errors import InteractionRequired, InvalidRequest, InvalidTarget
+from aims.authorization.errors import InteractionRequired, InvalidRequest, InvalidTarget, OAuthError
 from aims.authorization.services import policy
 from aims.authorization.services.metering import Share, shares_of, with_room
 from aims.authorization.target import Target
@@ -30,12 +30,19 @@ class Allowed:
 
 
 def judge(
-    agent: Agent, person: User | None, target: Target, *, home: str | None, binding: str, now: datetime
+    agent: Agent,
+    person: User | None,
+    target: Target,
+    *,
+    home: str | None,
+    binding: str,
+    now: datetime,
+    denied: type[OAuthError] = InvalidRequest,
 ) -> Allowed:
     """Return the policy's yes for an agent at a resource, on behalf of the person where there is one.
 
     home: the resource that needs no grant, since the agent may be there by what it holds; None where there is none.
-    Raises InvalidTarget, InvalidRequest (RFC 8693 §2.2.2: unacceptable by policy), InteractionRequired.
+    denied: what a no of the policy is; RFC 8693 §2.2.2: invalid_request. Raises InvalidTarget, InteractionRequired.
     """
     active, decisions, pairs = policies.active(), [], []
     for item in target.wanted:
@@ -56,7 +63,7 @@ def judge(
         facts = policy.facts_under(grant.ref if grant else None, agent, person, target.resource, item, binding=binding)
         decisions.append(evaluate(facts, policy=active))
     named = _named(decisions)
-    _check_denied(decisions, named)
+    _check_denied(decisions, named, denied)
     if any(isinstance(decision, Ask) for decision in decisions):
         raise InteractionRequired(
             f"A person must decide this. Ask at {settings.ISSUER}/oauth/bc-authorize.", policies=named
@@ -75,7 +82,7 @@ def judge_again(agent: Agent, person: User | None, target: Target, *, binding: s
         for item in target.wanted
     ]
     named = _named(decisions)
-    _check_denied(decisions, named)
+    _check_denied(decisions, named, InvalidRequest)
     return Allowed(version=decisions[0].version, policies=named, shares=())
 
 
@@ -88,6 +95,6 @@ def _named(decisions: Sequence[Decision]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for decision in decisions for name in decision.policies))
 
 
-def _check_denied(decisions: Sequence[Decision], named: tuple[str, ...]) -> None:
+def _check_denied(decisions: Sequence[Decision], named: tuple[str, ...], denied: type[OAuthError]) -> None:
     if any(isinstance(decision, Deny) for decision in decisions):
-        raise InvalidRequest("The policy does not allow this exchange.", policies=named)
+        raise denied("The policy does not allow this.", policies=named)

@@ -30,6 +30,7 @@ class Asked:
     """What a request says. resources: of ``resource`` and ``audience``. scope, details: None where it says nothing.
 
     kind: of the subject token. request_details, request_context: of a transaction token, as JSON text.
+    further: resources at the server that an identity assertion is for.
     """
 
     subject_token: str
@@ -40,6 +41,7 @@ class Asked:
     kind: TokenKind = TokenKind.ACCESS
     request_details: str | None = None
     request_context: str | None = None
+    further: tuple[str, ...] = ()
 
 
 def enter(client: Client) -> Agent:
