@@ -7,14 +7,27 @@ from pathlib import Path
 
 import pytest
 
+from aims.authentication import certificate, http_signature, wit
 from aims.authentication import claims as authentication
-from aims.authorization import backchannel, queries, tokens, transaction_token, wanted
-from aims.authorization.endpoints import long_poll, metadata
+from aims.authorization import backchannel, client_metadata, queries, tokens, transaction_token, wanted
+from aims.authorization.endpoints import long_poll, metadata, register
 from aims.authorization.models import ForeignServer
+from aims.authorization.services import (
+    admission,
+    codes,
+    grants,
+    opening,
+    ping,
+    polling,
+    refreshing,
+    registration_rows,
+    registrations,
+)
 from aims.authorization.services import backchannel as requests
-from aims.authorization.services import codes, grants, opening, ping, polling, refreshing
+from aims.authorization.services import documents as client_documents
 from aims.console import live
-from aims.credentials import jwks
+from aims.credentials import bundles, jwks
+from aims.credentials.services import bundles as bundle_verbs
 from aims.identifier import uri
 from aims.kit import clock, fetch, forms, jose
 from aims.policy import engine
@@ -49,6 +62,11 @@ CLAIMS = {
     "jwks_uri": ("RFC 7517", ""),
     "introspection_endpoint": ("RFC 7662", ""),
     "revocation_endpoint": ("RFC 7009", ""),
+    "registration_endpoint": ("RFC 7591", "3"),
+    "client_id_metadata_document_supported": ("draft-ietf-oauth-client-id-metadata-document", "4"),
+    "introspection_signing_alg_values_supported": ("RFC 9701", "5"),
+    "protected_resources": ("RFC 9728", "3"),
+    "service_documentation": ("RFC 8414", "2"),
     "backchannel_authentication_endpoint": ("CIBA Core 1.0", "7"),
     "backchannel_token_delivery_modes_supported": ("CIBA Core 1.0", "10"),
     "backchannel_authentication_request_signing_alg_values_supported": ("CIBA Core 1.0", "7.1.1"),
@@ -117,6 +135,10 @@ def _limits() -> list[str]:
         f"transaction token | {transaction_token.LIFETIME_S} s, never longer than what it was exchanged for; each context"
         f" {transaction_token.CONTEXT_MAX_BYTES:,} bytes; {transaction_token.REPLACEMENTS_MAX} in one chain |",
         f"`exp` at most {authentication.AHEAD_MAX_S} s ahead, `iat` required, {authentication.SKEW_S} s of skew",
+        f"JWT-SVID, workload proof token, signed request | at most {http_signature.LIFE_MAX_S} s ahead,",
+        f"workload identity token | {wit.WIT_AHEAD_MAX.total_seconds() / 3600:.0f} h ahead",
+        f"client certificate | {certificate.CERTIFICATE_MAX_BYTES // kib} KiB, {certificate.INTERMEDIATES_MAX} intermediates",
+        f"trust bundle | {bundle_verbs.BUNDLE_MAX_BYTES // kib} KiB, {bundles.BUNDLE_KEYS_MAX} keys;",
         f"prepared decision | signed within {context.LIFETIME_MAX_S // 60} minutes",
         f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",
         f"identifier | {uri.IDENTIFIER_MAX_BYTES:,} bytes",
@@ -125,6 +147,14 @@ def _limits() -> list[str]:
         f"public keys | {jwks.KEYS_MAX} of an agent or a resource |",
         f"grant | {grants.UNTIL_MAX.days} days, {grants.ACTIONS_MAX} actions |",
         f"notice of a grant's end | {queries.NOTICE_BEFORE.days} days before,",
+        f"clients that wait to be admitted | {registrations.WAITING_MAX_SOURCE} of one address (an IPv6"
+        f" /{registration_rows.IPV6_PREFIX} counts as one), {registrations.WAITING_MAX} in all, then 429; forgotten after"
+        f" {registrations.WAITS_FOR.days} days |",
+        f"client metadata | {register.BODY_MAX_BYTES // kib} KiB registered, {client_documents.DOCUMENT_MAX_BYTES // kib} KiB"
+        f" published; {client_metadata.REDIRECT_URIS_MAX} redirect URIs |",
+        f"a minute at most, {client_documents.NEW_PER_MINUTE_SOURCE} new ones a minute for an address,"
+        f" {client_documents.NEW_PER_MINUTE} in all",
+        f"clients that a trust rule lets in | {admission.BY_RULE_MAX_PER_DAY} a day |",
         f"policy | {engine.POLICY_MAX_BYTES // kib} KiB |",
         f"open pages of one person | {live.SOCKETS_MAX} in one process",
     ]

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 PUBLIC = {
     ".well-known/openid-configuration", ".well-known/oauth-authorization-server", "oauth/jwks", "healthz", "readyz",
-    "metrics", "api/schema/", "manifest.webmanifest", "sw.js", "sign-in/",
+    ".well-known/oauth-protected-resource/api/v1/", "metrics", "api/schema/", "manifest.webmanifest", "sw.js", "sign-in/",
 }  # fmt: skip
 # What GET answers to Cy, Ben, Ada and the admin.
 PAGES = {
@@ -44,6 +44,7 @@ PAGES = {
     "/grants/{grant}/pass-on/": (404, 403, 200, 200),
     "/grants/{grant}/chain/": (404, 200, 200, 200),
     "/agents/trust-domains/": (403, 403, 403, 200),
+    "/agents/trust-domains/acme.example/": (403, 403, 403, 200),
     "/agents/{agent}/edit/": (404, 403, 200, 200),
     "/agents/{agent}/owner/": (404, 403, 200, 200),
     "/agents/{agent}/suspend/": (404, 403, 200, 200),

@@ -7,6 +7,7 @@ from typing import Any
 
 import django_filters
 from django.db import transaction
+from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -16,18 +17,24 @@ from aims.console import registering
 from aims.console.api.base import ApiViewSet, checked
 from aims.console.api.filters import FlagFilter
 from aims.console.api.serializers import (
+    BundleSerializer,
     ChangedResourceSerializer,
+    HeldBundleSerializer,
     HeldKeysSerializer,
     KeysSerializer,
     NewResourceSerializer,
     NewTrustDomainSerializer,
+    ResourceMetadataSerializer,
     ResourceSerializer,
     TrustDomainSerializer,
 )
 from aims.console.errors import ManagedByPeople
 from aims.console.management import audience
 from aims.console.registering import Keys
+from aims.console.resource_metadata import told_by
 from aims.credentials import queries as keys
+from aims.credentials.models import TrustBundle
+from aims.credentials.services import drop_bundle, set_bundle, set_bundle_endpoint
 from aims.identifier import services
 from aims.identifier.models import Resource, TrustDomain
 from aims.identifier.services import ActionSpec, RegisterResource
@@ -94,6 +101,16 @@ class ResourceViewSet(ApiViewSet):
         jwks = {"keys": [dict(key.jwk) | {"kid": key.kid} for key in keys.keys_of(resource.ref)]}
         return Response({"jwks": jwks, "jwks_uri": keys.jwks_uri_of(resource.ref)})
 
+    @extend_schema(request=None, responses=ResourceMetadataSerializer)
+    @action(detail=True, methods=["get"], url_path="metadata", filterset_class=None, pagination_class=None)
+    def metadata(self, request: Request, ref: str) -> Response:
+        """Read what its server should serve and send, so that clients find this authorization server (RFC 9728)."""
+        told = told_by(self.get_object())
+        if told is None:
+            raise Http404
+        challenges = [{"status": status, "challenge": line} for _reason, status, line in told.challenges]
+        return Response({"address": told.address, "document": told.document, "challenges": challenges})
+
     @extend_schema(request=None, responses=ResourceSerializer)
     @action(detail=True, methods=["post"])
     def retire(self, request: Request, ref: str) -> Response:
@@ -130,6 +147,29 @@ class TrustDomainViewSet(ApiViewSet):
         """Accept identifiers of a trust domain; one that is registered already is returned as it is."""
         name = checked(NewTrustDomainSerializer(data=request.data))["name"]
         return self.shown(services.register_trust_domain(name, by=self.by, now=self.now))
+
+    @extend_schema(request=None, responses=HeldBundleSerializer, methods=["GET"])
+    @extend_schema(request=BundleSerializer, responses=HeldBundleSerializer, methods=["PUT"])
+    @action(detail=True, methods=["get", "put"], pagination_class=None)
+    def bundle(self, request: Request, name: str) -> Response:
+        """Read the keys that vouch for this trust domain, or change them or where they are fetched."""
+        domain: TrustDomain = self.get_object()
+        if request.method == "PUT":
+            given = checked(BundleSerializer(data=request.data))
+            with transaction.atomic():
+                if "bundle" in given:
+                    set_bundle(domain, given["bundle"], by=self.by, now=self.now)
+                if "bundle_endpoint_url" in given:
+                    set_bundle_endpoint(domain, given["bundle_endpoint_url"], by=self.by, now=self.now)
+        held = TrustBundle.objects.filter(trust_domain=domain).first() or TrustBundle()
+        return Response(HeldBundleSerializer(held).data)
+
+    @extend_schema(request=None, responses=TrustDomainSerializer)
+    @action(detail=True, methods=["post"], url_path="drop-bundle")
+    def drop_bundle(self, request: Request, name: str) -> Response:
+        """Forget the keys of this trust domain and where they are fetched: nobody of it is vouched for."""
+        drop_bundle(self.get_object(), by=self.by)
+        return self.shown(self.get_object())
 
     @extend_schema(request=None, responses=TrustDomainSerializer)
     @action(detail=True, methods=["post"])
