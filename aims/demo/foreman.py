@@ -87,7 +87,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    made_by = " for ".join(short(agent) for agent in [*done["by"], client.client_id])
+    made_by = " for ".join(map(short, done["by"]))
     say(f"the change is {done['status']}: by {made_by}, for {done['for']}.")
     say(f"who could do this, through whom: {client.issuer}/chains/{done['txn']}/")
     return 0

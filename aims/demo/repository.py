@@ -9,17 +9,17 @@ from __future__ import annotations
 import argparse
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aims.demo.client import Client
-from aims.demo.face import UNREAD, GuardedFace, guard_of, serve
+from aims.demo.face import UNREAD, GuardedFace, OtherTransaction, guard_of, serve, transaction_of
 from aims.demo.foreman import short
 from aims.demo.keys import load_or_make
-from aims.resource_server import metadata
+from aims.resource_server import metadata, txn_token
 from aims.resource_server.guard import Guard, Request
 
 KIND = "repository_change"
@@ -31,6 +31,7 @@ class Repository:
 
     guard: Guard
     ledger: Path
+    trust_domain: str
 
     def __post_init__(self) -> None:
         with closing(sqlite3.connect(self.ledger)) as book, book:
@@ -47,12 +48,18 @@ class Repository:
             detail_types=[KIND],
         )
 
-    def merge(self, request: Request, change: Mapping[str, Any]) -> dict[str, Any]:
-        """Merge, or keep merged, what the token names. change: an ``authorization_details`` object of our type."""
+    def merge(self, request: Request, transactions: Sequence[str], change: Mapping[str, Any]) -> dict[str, Any]:
+        """Merge, or keep merged, what the token names. change: an ``authorization_details`` object of our type.
+
+        transactions: of every header ``Txn-Token``; it must be of the same call, and for the same branch.
+        """
         call = self.guard.admit(request, now=time.time())
         self.guard.require_detail(call, change)
+        found = transaction_of(call, transactions, guard=self.guard, trust_domain=self.trust_domain)
+        if found.claims.get("tctx", {}).get("branch") != change["branch"]:
+            raise OtherTransaction
         self.guard.require_active(call)
-        txn = str(call.claims.get("txn", ""))
+        txn = found.txn
         with closing(sqlite3.connect(self.ledger)) as book, book:
             done = book.execute("INSERT INTO merged VALUES (?, ?) ON CONFLICT DO NOTHING", (change["source"], txn))
         if done.rowcount == 1:
@@ -88,7 +95,8 @@ class Face(GuardedFace):
             return self.answer(404, {"error": "not_found"}, UNREAD)
         change = self.json_object()
         if change is not None:
-            self.guarded(lambda request: self.repository.merge(request, change))
+            sent = self.headers.get_all(txn_token.HEADER, [])
+            self.guarded(lambda request: self.repository.merge(request, sent, change))
 
 
 def main() -> None:
@@ -97,10 +105,11 @@ def main() -> None:
     parser.add_argument("--identifier", required=True, help="this API's resource indicator")
     parser.add_argument("--key", type=Path, required=True)
     parser.add_argument("--ledger", type=Path, required=True)
+    parser.add_argument("--trust-domain", required=True)
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
     client = Client(options.issuer, options.identifier, load_or_make(options.key))
-    repository = Repository(guard_of(client, ledger=options.ledger), options.ledger)
+    repository = Repository(guard_of(client, ledger=options.ledger), options.ledger, options.trust_domain)
     Face.repository, Face.guard, Face.about = repository, repository.guard, repository.about()
     serve(Face, options.port)
 

@@ -42,7 +42,8 @@ def whole_configuration(*, places: Mapping[str, str], policy: str, jwks: Mapping
     whole["resources"] += _others(places, jwks)
     whole["agents"] += _crew(jwks)
     whole["grants"] += [
-        _grant(FOREMAN, places["mason_desk"], ["changes.build"], [CHANGE], "Get approved changes merged", now),
+        _grant(FOREMAN, places["mason_desk"], ["changes.build"], [CHANGE], "Get approved changes merged", now)
+        | {"depth": 2},
         _grant(MASON, places["keeper_desk"], ["changes.deliver"], [CHANGE], "Hand on what was built", now),
         _grant(KEEPER, places["repository"], ["repository.merge"], [CHANGE], "Merge what was built", now),
     ]

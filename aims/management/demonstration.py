@@ -15,12 +15,14 @@ from typing import Any
 
 from django.conf import settings
 
+from aims.authorization.models import TrustRule
+from aims.authorization.services.trust_rules import add_rule
 from aims.console.configuration.change import Applying
 from aims.console.configuration.run import apply
 from aims.credentials.services import ensure_signing_keys
 from aims.demo import world
 from aims.kit import clock
-from aims.people.models import Passkey
+from aims.people.models import Passkey, User
 from aims.policy.services import DEFAULT_POLICY
 from aims.startup import demo_environment
 from audit.checkpoints import create_log_key
@@ -29,6 +31,10 @@ MARK = "AIMS_DEMO"
 STOP_WITHIN_S = 5
 READY_WITHIN_S = 30
 LOOK_EVERY_S = 0.2
+LET_IN = (
+    "127.0.0.1",
+    "localhost",
+)  # MCP clients on this machine may register themselves; the demo is seen by nobody else
 
 
 def environment(folder: Path, *, port: int) -> dict[str, str]:
@@ -84,8 +90,10 @@ class Cast:
         """Start every place, and wait until all of them answer. hold_every_s: how often Keeper renews its lease."""
         self._start("aims.demo.resource_server", *self._place("payments"))
         self._start("aims.demo.mcp_server", *self._place("invoices"))
-        self._start("aims.demo.repository", *self._place("repository"))
-        self._start("aims.demo.relay", *self._relay("mason", world.MASON, onward="keeper_desk"))
+        self._start("aims.demo.repository", *self._place("repository"), "--trust-domain", world.TRUST_DOMAIN)
+        self._start(
+            "aims.demo.relay", *self._relay("mason", world.MASON, onward="keeper_desk"), "--begins", "changes.build"
+        )
         self._start(
             "aims.demo.relay", *self._relay("keeper", world.KEEPER, onward="repository"),
             "--hold-every-s", str(hold_every_s), "--report", str(self.lease),
@@ -132,7 +140,7 @@ class Cast:
         return (
             "--name", name.capitalize(), "--client-id", agent, "--key", str(self._key(name)),
             "--identifier", self.place(desk), "--port", str(self.ports[desk]), "--desk-key", str(self._key(desk)),
-            "--ledger", str(self._ledger(desk)), "--onward", self.place(onward),
+            "--ledger", str(self._ledger(desk)), "--onward", self.place(onward), "--trust-domain", world.TRUST_DOMAIN,
         )  # fmt: skip
 
     def _wait_for_servers(self) -> None:
@@ -184,3 +192,7 @@ def furnish(cast: Cast) -> None:
     places = {name: cast.place(name) for name in world.PLACES}
     raw = world.whole_configuration(places=places, policy=DEFAULT_POLICY.read_text(), jwks=jwks, now=now)
     apply(raw, Applying(by="cli:demo", now=now))
+    for host in LET_IN:
+        if not TrustRule.objects.filter(kind=TrustRule.Kind.REDIRECT_HOST, value=host, ended_at=None).exists():
+            owner = User.objects.get(email=world.ADA)
+            add_rule(TrustRule.Kind.REDIRECT_HOST.value, host, owner=owner, by="cli:demo", now=now)

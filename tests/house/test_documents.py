@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from aims.authentication import claims as authentication
-from aims.authorization import backchannel, queries, tokens, transaction_token, wanted
-from aims.authorization.endpoints import long_poll, metadata
+from aims.authorization import backchannel, client_metadata, queries, tokens, transaction_token, wanted
+from aims.authorization.endpoints import long_poll, metadata, register
 from aims.authorization.models import ForeignServer
+from aims.authorization.services import admission, grants, opening, ping, polling, registration_rows, registrations
 from aims.authorization.services import backchannel as requests
-from aims.authorization.services import grants, opening, ping, polling
+from aims.authorization.services import documents as client_documents
 from aims.console import live
 from aims.credentials import jwks
 from aims.identifier import uri
@@ -49,6 +50,11 @@ CLAIMS = {
     "jwks_uri": ("RFC 7517", ""),
     "introspection_endpoint": ("RFC 7662", ""),
     "revocation_endpoint": ("RFC 7009", ""),
+    "registration_endpoint": ("RFC 7591", "3"),
+    "client_id_metadata_document_supported": ("draft-ietf-oauth-client-id-metadata-document", "4"),
+    "introspection_signing_alg_values_supported": ("RFC 9701", "5"),
+    "protected_resources": ("RFC 9728", "3"),
+    "service_documentation": ("RFC 8414", "2"),
     "backchannel_authentication_endpoint": ("CIBA Core 1.0", "7"),
     "backchannel_token_delivery_modes_supported": ("CIBA Core 1.0", "10"),
     "backchannel_authentication_request_signing_alg_values_supported": ("CIBA Core 1.0", "7.1.1"),
@@ -119,6 +125,14 @@ def _limits() -> list[str]:
         f"public keys | {jwks.KEYS_MAX} of an agent or a resource |",
         f"grant | {grants.UNTIL_MAX.days} days, {grants.ACTIONS_MAX} actions |",
         f"notice of a grant's end | {queries.NOTICE_BEFORE.days} days before,",
+        f"clients that wait to be admitted | {registrations.WAITING_MAX_SOURCE} of one address (an IPv6"
+        f" /{registration_rows.IPV6_PREFIX} counts as one), {registrations.WAITING_MAX} in all, then 429; forgotten after"
+        f" {registrations.WAITS_FOR.days} days |",
+        f"client metadata | {register.BODY_MAX_BYTES // kib} KiB registered, {client_documents.DOCUMENT_MAX_BYTES // kib} KiB"
+        f" published; {client_metadata.REDIRECT_URIS_MAX} redirect URIs |",
+        f"a minute at most, {client_documents.NEW_PER_MINUTE_SOURCE} new ones a minute for an address,"
+        f" {client_documents.NEW_PER_MINUTE} in all",
+        f"clients that a trust rule lets in | {admission.BY_RULE_MAX_PER_DAY} a day |",
         f"policy | {engine.POLICY_MAX_BYTES // kib} KiB |",
         f"open pages of one person | {live.SOCKETS_MAX} in one process",
     ]

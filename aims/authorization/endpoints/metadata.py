@@ -14,6 +14,7 @@ from aims.authorization.endpoints.published import Published
 from aims.authorization.endpoints.token import GRANTS
 from aims.authorization.endpoints.token_exchange import ID_JAG, JWT
 from aims.authorization.models import ForeignServer
+from aims.authorization.target import MANAGEMENT_PATH
 from aims.authorization.trust_models import Profile
 from aims.identifier.models import ResourceAction
 from aims.kit.jose import ALGORITHMS
@@ -38,7 +39,14 @@ def document() -> dict[str, Any]:
         "ui_locales_supported": ["en"],
         "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
         "tls_client_certificate_bound_access_tokens": True,
+        "introspection_signing_alg_values_supported": ["ES256"],  # RFC 9701 §7
+        "protected_resources": [f"{issuer}{MANAGEMENT_PATH}"],  # RFC 9728 §4: ours alone; what else is here is nobody's
+        "service_documentation": f"{issuer}/api/docs/",
     }
+    if settings.REGISTRATION:
+        body["registration_endpoint"] = f"{issuer}/oauth/register"
+    if settings.CLIENT_DOCUMENTS:
+        body["client_id_metadata_document_supported"] = True
     for name in ("token", "introspection", "revocation"):
         # Resource servers introspect, and these register keys only.
         body[f"{name}_endpoint_auth_methods_supported"] = [PRIVATE_KEY_JWT] if name == "introspection" else [*METHODS]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
@@ -55,6 +56,8 @@ def look_up(client_id: str, *, address: str, now: datetime, get: Fetch | None = 
     can't be had stays as it was: what it was admitted with is ours. get: ``fetch_document``, but in tests.
     Raises ClientAddressRefused, DocumentRefused, RegistrationsFull, TooManyAttempts.
     """
+    if not settings.CLIENT_DOCUMENTS:
+        raise ClientAddressRefused("Clients are not known by their metadata documents here.")
     check_address(client_id)
     row = ClientRegistration.objects.filter(client_id=client_id).first()
     if row is not None and not _is_ours_to_ask(row, now=now):

@@ -225,3 +225,18 @@ class RequestSerializer(serializers.ModelSerializer[ApprovalRequest]):
             "policy_version", "required", "opened_at", "expires_at", "decided_at", "decided_by", "approved_until_at",
             "redeemed_at", "receipt_ref", "receipt_hash",
         )  # fmt: skip
+
+
+class ChallengeSerializer(serializers.Serializer[Any]):
+    """One line that a resource server sends with a refusal."""
+
+    status = serializers.IntegerField()
+    challenge = serializers.CharField()
+
+
+class ResourceMetadataSerializer(serializers.Serializer[Any]):
+    """What a resource server serves at ``address``, and the challenges that lead there."""
+
+    address = serializers.CharField()
+    document = serializers.DictField()
+    challenges = ChallengeSerializer(many=True)

@@ -21,6 +21,7 @@ from aims.resource_server.guard import Guard
 from aims.resource_server.memory import InFile
 from tests.unit.resource_server.made import ISSUER, Holder, Issuer
 
+DOMAIN = "acme.example"
 ACT = {"sub": "spiffe://acme.example/agent/keeper", "act": {"sub": "spiffe://acme.example/agent/mason"}}
 
 
@@ -45,13 +46,28 @@ class Place:
         }  # fmt: skip
         return self.issuer.token(None, **(claims | changed))
 
-    def merge(self, token: str, change: object = CHANGE, *, scheme: str = "DPoP") -> tuple[int, Any]:
+    def transaction(self, **changed: Any) -> str:
+        now = int(time.time())
+        claims = {
+            "aud": DOMAIN, "iat": now, "exp": now + 300, "txn": "txn_1", "scope": "changes.build", "client_id": None,
+            "req_wl": "spiffe://acme.example/agent/mason", "tctx": {"branch": CHANGE["branch"]},
+        }  # fmt: skip
+        return self.issuer.token({"typ": "txntoken+jwt"}, **(claims | changed))
+
+    def merge(
+        self, token: str, change: object = CHANGE, *transactions: str, scheme: str = "DPoP", is_alone: bool = False
+    ) -> tuple[int, Any]:
+        """Call with a token. transactions: in headers of their own, rightly one where none is given."""
         url = self.identifier + "changes"
-        proof = self.holder.proof(token, None, htu=url, iat=int(time.time()))
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request(
-            "POST", "/changes", json.dumps(change), {"Authorization": f"{scheme} {token}", "DPoP": proof}
-        )
+        connection.putrequest("POST", "/changes")
+        body = json.dumps(change).encode()
+        connection.putheader("Content-Length", str(len(body)))
+        connection.putheader("Authorization", f"{scheme} {token}")
+        connection.putheader("DPoP", self.holder.proof(token, None, htu=url, iat=int(time.time())))
+        for each in () if is_alone else transactions or (self.transaction(),):
+            connection.putheader("Txn-Token", each)
+        connection.endheaders(body)
         answer = connection.getresponse()
         told = json.loads(answer.read())
         connection.close()
@@ -73,7 +89,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         proof_algorithms=jws.ALGORITHMS, memory=InFile(tmp_path / "used.sqlite3"), introspect=running.introspect,
         takes_bearer=False, nonces=None, skew_s=10, metadata_url=metadata.well_known_url(running.identifier),
     )  # fmt: skip
-    repository = Repository(guard, tmp_path / "merged.sqlite3")
+    repository = Repository(guard, tmp_path / "merged.sqlite3", DOMAIN)
     Own.repository, Own.guard, Own.about = repository, guard, repository.about()
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield running
@@ -105,6 +121,29 @@ def test_a_token_for_something_else_merges_nothing(place: Place) -> None:
     assert place.merge(place.token(aud="http://localhost:1/"))[0] == 401
     assert place.merge(place.token(cnf=None), scheme="Bearer")[0] == 401
     assert place.merge(place.token(), [CHANGE])[0] == 400
+
+
+@pytest.mark.spec(
+    "draft-ietf-oauth-transaction-tokens", "Txn-Token HTTP Header", "one token, of this call, for this trust domain"
+)
+def test_the_transaction_must_be_that_of_the_call(place: Place) -> None:
+    token, right = place.token(), place.transaction()
+    assert place.merge(token, CHANGE, right)[0] == 200
+    assert place.merge(token, is_alone=True)[0] == 400
+    assert place.merge(token, CHANGE, right, right)[0] == 400
+    wrong: list[dict[str, Any]] = [
+        {"txn": "txn_2"}, {"sub": "psn_ben"}, {"tctx": {"branch": "release"}}, {"tctx": None}, {"aud": "evil.example"},
+        {"aud": place.identifier}, {"iss": "https://evil.example"}, {"exp": 1},
+    ]  # fmt: skip
+    for changed in wrong:
+        assert place.merge(token, CHANGE, place.transaction(**changed))[0] in (401, 403), changed
+    assert place.merge(token, CHANGE, token)[0] == 401  # an access token is none
+
+
+@pytest.mark.spec("draft-ietf-oauth-transaction-tokens", "Txn-Token", "a transaction token lets nobody in")
+def test_a_transaction_token_is_no_access_token(place: Place) -> None:
+    assert place.merge(place.transaction(), CHANGE)[0] == 401
+    assert place.merge(place.transaction(aud=place.identifier), CHANGE)[0] == 401
 
 
 @pytest.mark.parametrize(
