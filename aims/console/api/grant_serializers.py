@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from aims.authorization import budget
-from aims.authorization.models import DEPTH_MAX, AccessToken, ApprovalRequest, DelegationGrant
+from aims.authorization.models import DEPTH_MAX, AccessToken, ApprovalRequest, DelegationGrant, TokenKind
 from aims.authorization.queries import state_of
 from aims.authorization.services.grants import ACTIONS_MAX, MISSION_MAX
 from aims.console.api.serializers import ref_of
@@ -111,6 +111,7 @@ class TokenSerializer(serializers.ModelSerializer[AccessToken]):
     """A token's metadata; the token itself is nowhere. jkt: thumbprint of its key, empty for a bearer token."""
 
     agent = serializers.SlugRelatedField[Agent](slug_field="ref", read_only=True)
+    kind = serializers.ChoiceField(choices=TokenKind.values, read_only=True)
     parent = serializers.SlugRelatedField[AccessToken](slug_field="jti", read_only=True)  # type: ignore[assignment]
     subject = serializers.CharField(source="subject_ref", read_only=True)
     issued_at = serializers.DateTimeField(read_only=True)
@@ -119,7 +120,7 @@ class TokenSerializer(serializers.ModelSerializer[AccessToken]):
     class Meta:
         model = AccessToken
         fields = (
-            "jti", "txn", "agent", "subject", "audience", "scope", "parent", "depth", "jkt", "issued_at", "expires_at",
+            "jti", "kind", "txn", "agent", "subject", "audience", "scope", "parent", "depth", "jkt", "issued_at", "expires_at",
             "revoked_at",
         )  # fmt: skip
 

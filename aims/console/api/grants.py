@@ -161,7 +161,7 @@ class ChainViewSet(GenericViewSet[Any]):
     """Chains: the tokens of one transaction, and who acts through whom."""
 
     manage_scope = "manage.grants"
-    queryset = AccessToken.objects.filter(agent__isnull=False)
+    queryset = AccessToken.of_every_kind.filter(agent__isnull=False)
     serializer_class = ChainSerializer
     lookup_field = "txn"
     lookup_value_regex = "[a-z0-9_]{1,40}"

@@ -14,6 +14,7 @@ from aims.kit import clock
 from aims.policy.models import PolicyVersion
 from audit.sequencer import Sequencer
 from tests.protocol.api.conftest import Desk, problem_of, recorded
+from tests.support.domain import Domain
 from tests.support.oauth_client import POLICY, Machine
 
 pytestmark = pytest.mark.django_db
@@ -150,6 +151,32 @@ def test_trust_domains_are_registered_once(desk: Desk) -> None:
     assert len(recorded("identifier.trust_domain.registered")) == 2  # acme and birds
     assert desk.post("trust-domains/birds.example/retire/").json()["retired_at"]
     assert problem_of(desk.post("trust-domains/", {"name": "UPPER.example"}))[0] == 400
+
+
+def test_a_trust_bundle_is_put_read_and_dropped(desk: Desk) -> None:
+    bundle = Domain().bundle(spiffe_sequence=3)
+    path = "trust-domains/acme.example/bundle/"
+    assert desk.get(path).json()["bundle"] is None
+    held = desk.call("PUT", path, {"bundle": bundle, "bundle_endpoint_url": "https://b.example/x"}).json()
+    assert (held["bundle"], held["sequence"], held["failure"]) == (bundle, 3, "")
+    older = desk.call("PUT", path, {"bundle": Domain().bundle(spiffe_sequence=2)})
+    assert problem_of(older) == (400, "bundle_refused")
+    assert problem_of(desk.call("PUT", path, {"bundle_endpoint_url": "http://b.example/"})) == (400, "scheme")
+    assert desk.post("trust-domains/acme.example/drop-bundle/").status_code == 200
+    assert desk.get(path).json()["bundle_endpoint_url"] == ""
+
+
+def test_an_agents_method_is_changed_by_the_names_of_its_registration(desk: Desk) -> None:
+    ref = desk.stage.agent.ref
+    named = {"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "courier.acme.example"}
+    shown = desk.call("PATCH", f"agents/{ref}/", named).json()
+    assert (shown["token_endpoint_auth_method"], shown["tls_client_auth_name"]) == ("tls_client_auth", "san_dns")
+    two = named | {"tls_client_auth_san_ip": "192.0.2.1"}
+    assert problem_of(desk.call("PATCH", f"agents/{ref}/", two)) == (400, "client_settings_refused")
+    secret = {"token_endpoint_auth_method": "client_secret_basic"}
+    assert problem_of(desk.call("PATCH", f"agents/{ref}/", secret))[0] == 400
+    back = desk.call("PATCH", f"agents/{ref}/", {"token_endpoint_auth_method": "private_key_jwt"}).json()
+    assert back["tls_client_auth_value"] == ""
 
 
 def test_a_policy_is_loaded_and_a_wrong_one_is_not(desk: Desk) -> None:
