@@ -138,6 +138,8 @@ PAGES = [
     ("ada", "agent-owner", "{agent}owner/", 200),
     ("ada", "agent-stop", "{agent}stop/", 200),
     ("ada", "trust-domains", "/agents/trust-domains/", 200),
+    ("ada", "trust", "/trust/", 200),
+    ("ada", "trust-domain", "/agents/trust-domains/acme.example/", 200),
     ("ada", "agents-mine", "/me/agents/", 200),
     ("cy", "agents-mine-empty", "/me/agents/", 200),
     ("ada", "resources", "/resources/", 200),

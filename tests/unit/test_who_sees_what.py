@@ -44,6 +44,8 @@ PAGES = {
     "/grants/{grant}/pass-on/": (404, 403, 200, 200),
     "/grants/{grant}/chain/": (404, 200, 200, 200),
     "/agents/trust-domains/": (403, 403, 403, 200),
+    "/trust/": (403, 403, 403, 200),
+    "/agents/trust-domains/acme.example/": (403, 403, 403, 200),
     "/agents/{agent}/edit/": (404, 403, 200, 200),
     "/agents/{agent}/owner/": (404, 403, 200, 200),
     "/agents/{agent}/suspend/": (404, 403, 200, 200),

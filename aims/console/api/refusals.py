@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from aims.authorization.errors import ClientSettingsRefused
 from aims.authorization.request_errors import AlreadyDecided, GrantChanged, GrantRefused
 from aims.console.errors import BodyTooLarge, JSONRefused, ManagedByPeople, QueryRefused, StateChanged
-from aims.credentials.errors import KeysRefused
+from aims.credentials.errors import BundleRefused, KeysRefused
 from aims.identifier.errors import (
     ActionRefused,
     FieldRefused,
@@ -54,6 +54,8 @@ TABLE: dict[str, Errors] = {
     "resources_return_create": (ManagedByPeople, UnlawfulMove),
     "trust_domains_create": (IdentifierRefused,),
     "trust_domains_retire_create": (UnlawfulMove,),
+    "trust_domains_bundle_update": (BundleRefused, FetchRefused),
+    "trust_domains_drop_bundle_create": (),
     "policies_create": (PolicyRefused,),
     "grants_create": (ManagedByPeople, GrantRefused),
     "grants_revoke_create": (AlreadyDecided, GrantChanged),

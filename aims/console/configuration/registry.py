@@ -6,11 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from aims.authorization.services import agents as stopping
-from aims.authorization.services.clients import ClientSettings, settings_of
+from aims.authorization.services.clients import ClientSettings, proving, settings_of
 from aims.console import registering
 from aims.console.configuration.change import Applying, Change
-from aims.console.configuration.document import DPOP_BOUND, ENDPOINT, MODE, SIGNING_ALG, ConfigurationRefused
+from aims.console.configuration.document import (
+    BUNDLE,
+    BUNDLE_URL,
+    DPOP_BOUND,
+    ENDPOINT,
+    MODE,
+    SIGNING_ALG,
+    ConfigurationRefused,
+)
 from aims.console.registering import Keys
+from aims.credentials import services as credentials
 from aims.identifier import services
 from aims.identifier.models import Agent, Resource, TrustDomain
 from aims.identifier.queries import agent_named
@@ -28,6 +37,10 @@ def apply_trust_domain(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
     if item.get("state") == "retired" and row.retired_at is None:
         services.retire_trust_domain(row, by=ctx.by, now=ctx.now)
         yield Change(sign="-", kind="trust domain", name=row.name, what="retired")
+    if BUNDLE in item and credentials.set_bundle(row, item[BUNDLE], by=ctx.by, now=ctx.now):
+        yield Change(sign="~", kind="trust domain", name=row.name, what="bundle")
+    if BUNDLE_URL in item and credentials.set_bundle_endpoint(row, item[BUNDLE_URL], by=ctx.by, now=ctx.now):
+        yield Change(sign="~", kind="trust domain", name=row.name, what="where its bundle is fetched")
 
 
 def apply_resource(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
@@ -105,6 +118,7 @@ def _client(item: dict[str, Any], held: ClientSettings) -> ClientSettings:
         notification_endpoint=endpoint,
         request_signing_alg=item.get(SIGNING_ALG, held.request_signing_alg),
         dpop_bound=item.get(DPOP_BOUND, held.dpop_bound),
+        **proving(item, held),
     )
 
 

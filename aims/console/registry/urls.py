@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from aims.console.registry import agents, chains, giving, grant_page, grants, policies, resources, trust_domains
+from aims.console.registry import agents, chains, giving, grant_page, grants, policies, resources, trust, trust_domains
 
 urlpatterns = [
     path("agents/", agents.agent_list, name="agents"),
     path("agents/new/", agents.new, name="agent-new"),
     path("agents/trust-domains/", trust_domains.trust_domains, name="trust-domains"),
+    path("agents/trust-domains/<str:name>/", trust_domains.bundle, name="trust-domain"),
+    path("agents/trust-domains/<str:name>/drop-bundle/", trust_domains.drop, name="trust-domain-bundle-drop"),
     path("agents/trust-domains/<str:name>/retire/", trust_domains.retire, name="trust-domain-retire"),
+    path("trust/", trust.servers, name="trust"),
+    path("trust/<slug:ref>/", trust.edit, name="trust-edit"),
+    path("trust/<slug:ref>/retire/", trust.retire, name="trust-retire"),
     path("agents/<slug:ref>/", agents.agent_page, name="agent"),
     path("agents/<slug:ref>/edit/", agents.edit, name="agent-edit"),
     path("agents/<slug:ref>/owner/", agents.owner, name="agent-owner"),
