@@ -157,6 +157,7 @@ PAGES = [
     ("ada", "registrations", "/agents/registrations/", 200),
     ("ada", "registration", "{registration}", 200),
     ("ada", "trust-rules", "/agents/trust-rules/", 200),
+    ("ada", "trust", "/trust/", 200),
     ("ada", "trust-domain", "/agents/trust-domains/acme.example/", 200),
     ("ada", "agents-mine", "/me/agents/", 200),
     ("cy", "agents-mine-empty", "/me/agents/", 200),

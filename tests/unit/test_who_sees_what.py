@@ -47,6 +47,7 @@ PAGES = {
     "/agents/registrations/": (403, 403, 403, 200),
     "/agents/trust-rules/": (403, 403, 403, 200),
     "/resources/{resource}/metadata/": (200, 200, 200, 200),
+    "/trust/": (403, 403, 403, 200),
     "/agents/trust-domains/acme.example/": (403, 403, 403, 200),
     "/agents/{agent}/edit/": (404, 403, 200, 200),
     "/agents/{agent}/owner/": (404, 403, 200, 200),

@@ -11,7 +11,7 @@ from django.urls import re_path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.routers import SimpleRouter
 
-from aims.console.api import agents, authority, clients, grants, registry
+from aims.console.api import agents, authority, clients, grants, registry, trust
 from aims.console.api.problems import MEDIA_TYPE, TEXTS
 from aims.people import api as people
 from audit import api as audit
@@ -23,6 +23,7 @@ ROUTES: list[tuple[str, Any, str]] = [
     ("trust-rules", clients.TrustRuleViewSet, "trust-rule"),
     ("resources", registry.ResourceViewSet, "resource"),
     ("trust-domains", registry.TrustDomainViewSet, "trust-domain"),
+    ("trusted-servers", trust.ForeignServerViewSet, "trusted-server"),
     ("policies", authority.PolicyViewSet, "policy"),
     ("grants", grants.GrantViewSet, "grant"),
     ("chains", grants.ChainViewSet, "chain"),

@@ -14,6 +14,7 @@ from aims.console.registry import (
     registrations,
     resource_metadata,
     resources,
+    trust,
     trust_domains,
 )
 
@@ -29,6 +30,9 @@ urlpatterns = [
     path("agents/registrations/<slug:ref>/refuse/", registrations.refuse, name="registration-refuse"),
     path("agents/trust-rules/", registrations.trust_rule_list, name="trust-rules"),
     path("agents/trust-rules/<slug:ref>/end/", registrations.end_trust_rule, name="trust-rule-end"),
+    path("trust/", trust.servers, name="trust"),
+    path("trust/<slug:ref>/", trust.edit, name="trust-edit"),
+    path("trust/<slug:ref>/retire/", trust.retire, name="trust-retire"),
     path("agents/<slug:ref>/", agents.agent_page, name="agent"),
     path("agents/<slug:ref>/edit/", agents.edit, name="agent-edit"),
     path("agents/<slug:ref>/owner/", agents.owner, name="agent-owner"),
