@@ -46,6 +46,8 @@ class LeanHandler(ASGIHandler):
         set_script_prefix(get_script_prefix(scope))
         request, refusal = self.create_request(scope, io.BytesIO(body))
         response: Any = refusal if request is None else await self.run_get_response(request)
+        if not response.streaming and not response.has_header("Content-Length"):
+            response["Content-Length"] = str(len(response.content))
         await self.send_response(response, send)
         response.close()
 
