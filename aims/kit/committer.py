@@ -83,6 +83,7 @@ class Committer(Generic[R, O]):
         self._queue: deque[_Waiting[R]] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._batch: Sequence[_Waiting[R]] = ()  # what is being written
         self._is_closed = False
         self.is_ready = True
 
@@ -122,7 +123,7 @@ class Committer(Generic[R, O]):
             thread = self._thread
         if thread:
             thread.join(DRAIN_S)
-        self._refuse_all(self._drained())
+        self._refuse_all([*self._batch, *self._drained()])
 
     def _put(self, waiting: _Waiting[R]) -> None:
         if connection.in_atomic_block:
@@ -145,25 +146,27 @@ class Committer(Generic[R, O]):
             self._thread.start()
 
     def _work(self) -> None:
-        batch: list[_Waiting[R]] = []
         try:
             self._connect()
             while batch := self._gathered():
+                self._batch = batch
                 self._commit(batch)
+                self._batch = ()
         except BaseException as death:  # even what is no Exception: nobody may wait for a thread that is gone
             log.critical("%s died: %s; starting anew", self._name, type(death).__name__)
         finally:
             connection.close()
-            self._end(batch)
+            self._end()
 
-    def _end(self, batch: Sequence[_Waiting[R]]) -> None:
+    def _end(self) -> None:
         """Refuse all who wait, since their rows may be written or not; let another thread take over."""
+        self.is_ready = False
+        self._refuse_all([*self._batch, *self._drained()])
+        self._batch = ()
         with self._changed:
             self._thread = None
-            self.is_ready = self._is_closed
             if not self._is_closed:
                 self._begin()
-        self._refuse_all([*batch, *self._drained()])
 
     def _connect(self) -> None:
         """Come back when the database has been looked at and is well, or the process stops."""
@@ -249,11 +252,12 @@ def _tell(outcomes: Iterable[tuple[_Waiting[R], object]]) -> None:
 
 def _settle_all(told: Iterable[tuple[asyncio.Future[object], object]]) -> None:
     for future, outcome in told:
-        if not future.done():  # it may have gone away
-            _settle(future, outcome)
+        _settle(future, outcome)
 
 
 def _settle(future: Future[object] | asyncio.Future[object], outcome: object) -> None:
+    if future.done():  # whoever asked went away, or was refused when the process stopped
+        return
     if isinstance(outcome, BaseException):
         future.set_exception(outcome)
     else:

@@ -37,7 +37,9 @@ def _requests(order: dict[str, Any]) -> list[bytes]:
         else:
             more = {"DPoP": key.proof()} if order["how"] == "dpop" else {}
             body = urlencode(courier.signed(order["form"])).encode()
-        lines = [f"{name}: {value}\r\n" for name, value in (headers | more | {"Content-Length": str(len(body))}).items()]
+        lines = [
+            f"{name}: {value}\r\n" for name, value in (headers | more | {"Content-Length": str(len(body))}).items()
+        ]
         made.append(f"POST {order['path']} HTTP/1.1\r\n{''.join(lines)}\r\n".encode() + body)
     return made
 

@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from tests.support.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
-REQUESTS = int(os.environ.get("BENCH_REQUESTS", "2000"))  # of one round; assertions are signed before, and good for a minute
+REQUESTS = int(
+    os.environ.get("BENCH_REQUESTS", "2000")
+)  # of one round; assertions are signed before, and good for a minute
 WARM = 200
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _FORM = {"grant_type": "client_credentials", "resource": PAY, "scope": "accounts.read"}
@@ -166,7 +169,9 @@ def _postmaster() -> int:
 
 def _cpu_s(pid: int) -> float:
     """Return the CPU seconds that a process and its children have used."""
-    children = [int(word) for task in Path(f"/proc/{pid}/task").iterdir() for word in (task / "children").read_text().split()]
+    children = [
+        int(word) for task in Path(f"/proc/{pid}/task").iterdir() for word in (task / "children").read_text().split()
+    ]
     return _stat(pid)[0] + sum(_cpu_s(child) for child in children)
 
 
@@ -185,7 +190,13 @@ def _at(connections: int) -> Sequence[Reading]:
     for side in sides.values():
         per_second, cpu_ms = 1 / statistics.median(side.seconds), 1000 * statistics.median(side.cpu_s)
         p50, p99 = statistics.median(side.p50_ms), statistics.median(side.p99_ms)
-        readings.append(Reading(what=f"{side.name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms, CPU {cpu_ms:.3f} ms a request,", value=per_second, unit="/s"))
+        readings.append(
+            Reading(
+                what=f"{side.name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms, CPU {cpu_ms:.3f} ms a request,",
+                value=per_second,
+                unit="/s",
+            )
+        )
     plain, dpop, threads = sides["group commit"], sides["group commit, DPoP"], sides["threads"]
     for ours, theirs, bar in (
         (plain, sides["bare view"], 2.0),
@@ -194,11 +205,26 @@ def _at(connections: int) -> Sequence[Reading]:
     ):
         for what, a, b in (("requests", theirs.seconds, ours.seconds), ("CPU", theirs.cpu_s, ours.cpu_s)):
             ratios = [one / other for one, other in zip(a, b, strict=True)]
-            readings.append(Reading(what=f"{ours.name} against {theirs.name} by {what} ({min(ratios):.2f}-{max(ratios):.2f})", value=statistics.median(ratios), unit="times", bar=bar, is_floor=True))
+            readings.append(
+                Reading(
+                    what=f"{ours.name} against {theirs.name} by {what} ({min(ratios):.2f}-{max(ratios):.2f})",
+                    value=statistics.median(ratios),
+                    unit="times",
+                    bar=bar,
+                    is_floor=True,
+                )
+            )
     ratios = [one / other for one, other in zip(dpop.cpu_s, plain.cpu_s, strict=True)]
-    readings.append(Reading(what=f"CPU with DPoP against without ({min(ratios):.2f}-{max(ratios):.2f})", value=statistics.median(ratios), unit="times", bar=2.0))
+    readings.append(
+        Reading(
+            what=f"CPU with DPoP against without ({min(ratios):.2f}-{max(ratios):.2f})",
+            value=statistics.median(ratios),
+            unit="times",
+            bar=2.0,
+        )
+    )
     return readings
 
 
 for _connections in (16, 64):
-    figure(Figure(name=f"client credentials at {_connections} connections", measure=lambda at=_connections: _at(at)))
+    figure(Figure(name=f"client credentials at {_connections} connections", measure=partial(_at, _connections)))

@@ -10,6 +10,6 @@ import os
 from aims.settings import *  # noqa: F403
 
 if os.environ.get("BENCH_URLS"):
-    MIDDLEWARE: list[str] = []
+    MIDDLEWARE = []
     ROOT_URLCONF = os.environ["BENCH_URLS"]
     ALLOWED_HOSTS = ["*"]

@@ -42,12 +42,15 @@ _CHECKS = checks_of(Endpoint.TOKEN)
 
 async def token(request: HttpRequest) -> HttpResponse:
     """Answer at the token endpoint."""
+    committer = gathering.running()
+    if committer is None:
+        return await in_thread(view, request)
     call = Call(request=request, endpoint=Endpoint.TOKEN, now=clock.now(), may_recall=True)
     try:
         row = _decided(call)
         if row is None or row.is_metered:
             return await in_thread(view, request)
-        outcome = await gathering.start().submitted(row)
+        outcome = await committer.submitted(row)
     except Unavailable as error:
         return finished(call, error_response(error))
     except Exception:  # a refusal, something not remembered, or a fault of ours: the view judges, records and logs it

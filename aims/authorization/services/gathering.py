@@ -41,7 +41,7 @@ class _Tokens:
             cursor.execute(_SESSION)
             cursor.execute(_DURABLE)
             if not cursor.fetchone()[0]:
-                log.critical(
+                log.warning(
                     "PostgreSQL does not wait for its disk (fsync is off): a crash takes back what was answered"
                 )
 
