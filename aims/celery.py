@@ -18,10 +18,14 @@ DELIVER_PINGS = "authorization.deliver_pings"
 
 SWEEPS = {
     "authorization.expire_requests": timedelta(seconds=5),
+    "authorization.expire_grants": timedelta(seconds=5),
+    "authorization.warn_of_grants": timedelta(minutes=1),
     DELIVER_PINGS: timedelta(seconds=5),
     "credentials.rotate_keys": timedelta(minutes=1),
+    "credentials.refresh_bundles": timedelta(minutes=1),
     "authentication.drop_spent": timedelta(minutes=1),
     "people.drop_spent": timedelta(minutes=10),
+    "authorization.expire_registrations": timedelta(hours=1),
 }
 # Due when beat starts, or a beat that is often restarted would never send the rare ones.
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)

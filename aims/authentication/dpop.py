@@ -69,11 +69,6 @@ def read_key(
     return KeyProof(jkt=proof.jkt, proof=remembered)
 
 
-def binding_of(jkt: str) -> str:
-    """Return how a token is bound, in the policy's word: ``dpop``, or ``none`` for a bearer token."""
-    return "dpop" if jkt else "none"
-
-
 def nonces() -> dpop.Nonces:
     """Return what makes and knows our nonces: the same in all processes, for the authorization server alone."""
     return dpop.Nonces(salted_hmac("aims.authentication.dpop", "nonce", algorithm="sha256").digest())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -12,18 +13,38 @@ from oauth2_provider.models import (
     AbstractAccessToken,
     AbstractApplication,
     AbstractDeviceGrant,
-    AbstractGrant,
     AbstractIDToken,
-    AbstractRefreshToken,
 )
 
+from aims.authorization.client_models import CLIENT_ID_MAX as CLIENT_ID_MAX
+from aims.authorization.client_models import ClientRegistration as ClientRegistration
+from aims.authorization.client_models import TrustRule as TrustRule
+from aims.authorization.code_models import AuthorizationCode as AuthorizationCode
+from aims.authorization.code_models import PairwiseSubject as PairwiseSubject
+from aims.authorization.code_models import RefreshToken as RefreshToken
 from aims.authorization.states import RequestState
+from aims.authorization.trust_models import ForeignClient as ForeignClient
+from aims.authorization.trust_models import ForeignServer as ForeignServer
+from aims.authorization.trust_models import ForeignSubject as ForeignSubject
 from aims.identifier.models import AgentState
 from aims.kit import clock
 from aims.kit.ids import new_ref
 
-CLIENT_ID_MAX = 2048
+# How a client may prove who it is: each by a key of its own. The names of WIMSE's two are ours; nobody registered any.
+KEY_METHODS = (
+    "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+    "spiffe_jwt",
+    "spiffe_x509",
+    "wimse_wit_wpt",
+    "wimse_http_signature",
+)
+PUBLIC = "none"  # a public client, once it is admitted: PKCE, and a key by DPoP
+# RFC 8705 §2.1.2: what of the certificate's subject is compared, without ``tls_client_auth_``.
+TLS_NAMES = ("subject_dn", "san_dns", "san_uri", "san_ip", "san_email")
 DEPTH_MAX = 4  # hops that a grant may be passed on
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Application(AbstractApplication):
@@ -41,6 +62,11 @@ class Application(AbstractApplication):
     backchannel_client_notification_endpoint = models.URLField(max_length=2048, blank=True)
     backchannel_authentication_request_signing_alg = models.CharField(max_length=16, blank=True)
     dpop_bound_access_tokens = models.BooleanField(default=False, db_default=False)
+    tls_client_auth_name = models.CharField(
+        max_length=12, blank=True, default="", db_default="", help_text="which name of the certificate; RFC 8705 §2.1.2"
+    )
+    tls_client_auth_value = models.CharField(max_length=2048, blank=True, default="", db_default="")
+    tls_client_certificate_bound_access_tokens = models.BooleanField(default=False, db_default=False)
 
     class Meta(AbstractApplication.Meta):
         constraints = [
@@ -49,9 +75,16 @@ class Application(AbstractApplication):
                 condition=Q(agent=None) | Q(client_secret=""), name="authorization_agent_has_no_secret"
             ),
             models.CheckConstraint(
-                condition=Q(agent=None)
-                | Q(token_endpoint_auth_method__in=["private_key_jwt", "tls_client_auth", "spiffe_jwt", "spiffe_x509"]),
+                condition=Q(agent=None) | Q(token_endpoint_auth_method__in=[*KEY_METHODS, PUBLIC]),
                 name="authorization_agent_method_has_a_key",
+            ),
+            # RFC 8705 §2.1.2: exactly one name, and only where it is compared.
+            models.CheckConstraint(
+                condition=Q(tls_client_auth_name="", tls_client_auth_value="")
+                & ~Q(token_endpoint_auth_method="tls_client_auth")
+                | Q(token_endpoint_auth_method="tls_client_auth", tls_client_auth_name__in=TLS_NAMES)
+                & ~Q(tls_client_auth_value=""),
+                name="authorization_tls_client_has_one_name",
             ),
         ]
 
@@ -104,6 +137,13 @@ class DelegationGrant(models.Model):
                 fields=["until_at"], condition=Q(revoked_at=None, expired_at=None), name="authorization_grant_due"
             ),
         ]
+
+    @property
+    def version(self) -> int:
+        """The moment of its last change, in microseconds: what a form or a caller that read it may insist on."""
+        moments = (self.given_at, self.narrowed_at, self.revoked_at, self.expired_at)
+        last = max(moment for moment in moments if moment is not None)
+        return (last - EPOCH) // timedelta(microseconds=1)
 
 
 class GrantMeter(models.Model):
@@ -213,11 +253,40 @@ class BackchannelRequest(models.Model):
         db_default="",
         help_text="thumbprint of the key that asked; only it redeems",
     )
+    x5t_s256 = models.CharField(
+        max_length=43, blank=True, default="", db_default="", help_text="likewise, of its certificate; RFC 8705 §3.1"
+    )
+
+
+class TokenKind(models.TextChoices):
+    """What an issued token is on the wire: it is good for that and for nothing else."""
+
+    ACCESS = "access"
+    TXN = "txn"  # draft-ietf-oauth-transaction-tokens
+    JWT_GRANT = "jwt-grant"  # draft-ietf-oauth-identity-chaining
+    ID_JAG = "id-jag"  # draft-ietf-oauth-identity-assertion-authz-grant
+
+
+class _AccessTokens(models.Manager["AccessToken"]):
+    """Access tokens alone: who looks one up never finds a token of another kind that hangs in the same tree."""
+
+    def get_queryset(self) -> models.QuerySet[AccessToken]:
+        return super().get_queryset().filter(kind=TokenKind.ACCESS)
 
 
 class AccessToken(AbstractAccessToken):
-    """An issued access token: its hash and what it carries, never the token."""
+    """An issued token: its hash and what it carries, never the token.
 
+    Tokens of other kinds have their rows here too, so that a tree is one table and ends as one; only
+    ``of_every_kind`` finds them.
+    """
+
+    objects = _AccessTokens()
+    of_every_kind = models.Manager["AccessToken"]()
+
+    kind = models.CharField(
+        max_length=12, choices=TokenKind, default=TokenKind.ACCESS, db_default=TokenKind.ACCESS.value
+    )
     jti = models.CharField(max_length=40, unique=True, null=True)
     agent = models.ForeignKey("identifier.Agent", models.PROTECT, null=True, related_name="access_tokens")
     subject_ref = models.CharField(max_length=2048, blank=True)
@@ -225,9 +294,15 @@ class AccessToken(AbstractAccessToken):
     jkt = models.CharField(
         max_length=43, blank=True, default="", db_default="", help_text="thumbprint of its key; RFC 9449 §6.1"
     )
+    x5t_s256 = models.CharField(
+        max_length=43, blank=True, default="", db_default="", help_text="thumbprint of its certificate; RFC 8705 §3.1"
+    )
     audience = models.CharField(max_length=2048, blank=True)
     authorization_details = models.JSONField(null=True)
     request = models.ForeignKey(ApprovalRequest, models.PROTECT, null=True, related_name="tokens")
+    code = models.ForeignKey(
+        settings.OAUTH2_PROVIDER_GRANT_MODEL, models.PROTECT, null=True, related_name="tokens", help_text="its family"
+    )
     issued_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     parent = models.ForeignKey(
@@ -237,6 +312,9 @@ class AccessToken(AbstractAccessToken):
     depth = models.PositiveSmallIntegerField(default=0, db_default=0)
     act = models.JSONField(null=True, help_text="who acts, and who did before; RFC 8693 §4.1")
     may_act = models.JSONField(null=True, help_text="who alone may exchange it; RFC 8693 §4.4")
+    foreign = models.ForeignKey(
+        "ForeignServer", models.PROTECT, null=True, related_name="tokens", help_text="whose word it was issued on"
+    )
 
     class Meta(AbstractAccessToken.Meta):
         pass
@@ -261,27 +339,13 @@ class AccessToken(AbstractAccessToken):
 
     def revoke(self) -> None:
         """Mark it; the toolkit would delete the row, and nobody could look up what it stood for."""
-        AccessToken.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=clock.now())
-
-
-class RefreshToken(AbstractRefreshToken):
-    """Swapped so that a later release can add columns; agents get none in this one."""
-
-    class Meta(AbstractRefreshToken.Meta):
-        pass
+        AccessToken.of_every_kind.filter(pk=self.pk, revoked_at=None).update(revoked_at=clock.now())
 
 
 class IDToken(AbstractIDToken):
     """Swapped so that a later release can add columns."""
 
     class Meta(AbstractIDToken.Meta):
-        pass
-
-
-class AuthorizationCode(AbstractGrant):
-    """The toolkit's authorization code; ``Grant`` means delegation grant in this house."""
-
-    class Meta(AbstractGrant.Meta):
         pass
 
 

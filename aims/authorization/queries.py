@@ -10,6 +10,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from aims.authorization.models import Application, ApprovalRequest, DelegationGrant
 from aims.authorization.states import OPEN, RequestState
+from aims.authorization.tokens import LIFETIME_MAX_S
 from aims.identifier.models import Agent, Resource
 from aims.kit import clock
 from aims.people.models import Role, RoleHolding, User
@@ -17,6 +18,9 @@ from aims.people.models import Role, RoleHolding, User
 LIST_MAX = 200
 CIBA = "urn:openid:params:grant-type:ciba"
 AGENT_GRANTS = ["client_credentials", CIBA]
+TOKEN_LIFETIME_MAX = timedelta(seconds=LIFETIME_MAX_S)
+NOTICE_BEFORE = timedelta(days=3)  # of a grant's end, or the last quarter of its life if that is shorter
+NOTICE_LEAST = timedelta(hours=1)  # a grant that lives no longer ends without notice: nobody could act on it
 DECIDED = [RequestState.APPROVED, RequestState.REDEEMED, RequestState.DENIED]
 
 
@@ -146,6 +150,14 @@ def state_of(grant: DelegationGrant, *, now: datetime) -> str:
     if grant.until_at <= now:
         return "expired"
     return "scheduled" if grant.starts_at is not None and grant.starts_at > now else "in_force"
+
+
+def ends_soon(grant: DelegationGrant, *, now: datetime) -> bool:
+    """Return whether it is time to tell of a grant's end. Pure."""
+    lasts = grant.until_at - (grant.starts_at or grant.given_at)
+    if grant.revoked_at is not None or lasts <= NOTICE_LEAST:
+        return False
+    return grant.until_at - min(NOTICE_BEFORE, lasts / 4) <= now < grant.until_at
 
 
 def covering(

@@ -56,6 +56,14 @@ class GrantRefused(AimsError):
     public = _("This grant can't be given. Check resource, actions, types and end.")
 
 
+class GrantChanged(AimsError):
+    """RFC 9110 §13.1.1: the grant is not what the caller read and decided on."""
+
+    code = "precondition_failed"
+    public = _("Somebody changed this grant since you looked at it. Nothing was changed: look again, then decide.")
+    status = 412
+
+
 class AskDenied(AimsError):
     """The policy does not let this agent ask for this, or nobody may decide it. Spec: CIBA Core 1.0 §13."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from aims.authorization.services import ping, requests
+from aims.authorization.services import ping, registrations, requests, running_out
 from aims.kit import clock
 
 
@@ -18,3 +18,21 @@ def expire_requests() -> int:
 def deliver_pings() -> int:
     """Deliver the notifications that are due. Spec: CIBA Core 1.0 §10.2."""
     return ping.deliver_due(now=clock.now())
+
+
+@shared_task(name="authorization.expire_registrations")
+def expire_registrations() -> int:
+    """Forget clients that registered themselves and that nobody admitted."""
+    return registrations.expire_due(now=clock.now())
+
+
+@shared_task(name="authorization.expire_grants")
+def expire_grants() -> int:
+    """Record the end of grants that ran out, and withdraw what waited on them."""
+    return running_out.expire_due(now=clock.now())
+
+
+@shared_task(name="authorization.warn_of_grants")
+def warn_of_grants() -> int:
+    """Tell of grants that end soon, each once."""
+    return running_out.warn_due(now=clock.now())

@@ -68,12 +68,14 @@ def claims_of(facts: TokenFacts, *, issuer: str, jti: str, now: datetime) -> dic
     return claims | dict(facts.subject_signed or {})
 
 
-def confirmation(jkt: str) -> dict[str, str] | None:
-    """Return the claim ``cnf`` of a token that only the holder of this key may use; None for a bearer token.
+def confirmation(jkt: str, x5t_s256: str) -> dict[str, str] | None:
+    """Return the claim ``cnf`` of a token that only the holder of these keys may use; None for a bearer token.
 
-    jkt: RFC 7638 thumbprint of a DPoP key, empty where there is none. Spec: RFC 9449 §6.1, RFC 7800 §3.1.
+    jkt: RFC 7638 thumbprint of a DPoP key. x5t_s256: SHA-256 of a client certificate. Each is empty where there is none.
+    Spec: RFC 9449 §6.1, RFC 8705 §3.1, RFC 7800 §3.1.
     """
-    return {"jkt": jkt} if jkt else None
+    both = {"jkt": jkt, "x5t#S256": x5t_s256}
+    return {name: value for name, value in both.items() if value} or None
 
 
 def token_type(cnf: Mapping[str, str] | None) -> str:

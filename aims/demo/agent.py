@@ -15,11 +15,8 @@ from typing import Any
 
 import requests
 
-from aims.demo.client import Client, OAuthAnswer
+from aims.demo.client import Client, OAuthAnswer, wait_for_token
 from aims.demo.keys import Proving, load_or_make
-
-CIBA = "urn:openid:params:grant-type:ciba"
-LONG_POLL_S = 20
 
 
 class StoryBroke(Exception):
@@ -90,16 +87,12 @@ class Courier:
         return str(answer.body["auth_req_id"])
 
     def wait(self, auth_req_id: str) -> dict[str, Any] | None:
-        """Return the token response, or None if the person said no or did not answer. Spec: CIBA Core 1.0 §11."""
-        while True:
-            form = {"grant_type": CIBA, "auth_req_id": auth_req_id}
-            answer = self.client.call("token_endpoint", form, headers={"Prefer": f"wait={LONG_POLL_S}"})
-            if answer.status == 200:
-                return answer.body
-            if answer.error not in {"authorization_pending", "slow_down"}:
-                say(f"no token: {answer.error}.")
-                return None
-            time.sleep(answer.retry_after_s or 5)
+        """Return the token response, or None if the person said no or did not answer."""
+        answer = wait_for_token(self.client, auth_req_id)
+        if answer.status != 200:
+            say(f"no token: {answer.error}.")
+            return None
+        return answer.body
 
     def act(self, order: dict[str, Any], token: str) -> dict[str, Any]:
         done = self._pay(order, token)
@@ -122,9 +115,8 @@ class Courier:
         return requests.post(url, json=order, headers=self._shown(token, "POST", url), timeout=30)
 
     def _shown(self, token: str, method: str, url: str) -> dict[str, str]:
-        """Return how a token is presented that is bound to our key. Spec: RFC 9449 §7.1."""
         assert self.client.proving is not None
-        return {"Authorization": f"DPoP {token}", "DPoP": self.client.proving.proof(method, url, token)}
+        return self.client.proving.shown(method, url, token)
 
 
 def must(holds: bool, text: str, seen: Any) -> None:

@@ -15,6 +15,11 @@ from aims.demo.keys import Proving
 
 ASSERTION_LIFETIME_S = 60
 REQUEST_TIMEOUT_S = 30
+LONG_POLL_S = 20
+CIBA = "urn:openid:params:grant-type:ciba"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+TXN_TOKEN = "urn:ietf:params:oauth:token-type:txn_token"
 
 
 class IssuerBoundAssertion(PrivateKeyJWT):  # type: ignore[misc]  # Authlib ships no types
@@ -73,6 +78,11 @@ class Client:
         wait = answer.headers.get("Retry-After", "")
         return OAuthAnswer(answer.status_code, answer.json(), int(wait) if wait.isdigit() else None)
 
+    def exchange(self, subject: str, kind: str, form: dict[str, str]) -> OAuthAnswer:
+        """Exchange a token for one of our own. kind: of the token. form: what for. Spec: RFC 8693 §2.1."""
+        said = {"grant_type": EXCHANGE, "subject_token": subject, "subject_token_type": kind}
+        return self.call("token_endpoint", said | form)
+
     def _post(self, url: str, form: dict[str, str], headers: dict[str, str]) -> requests.Response:
         proof = {"DPoP": self.proving.proof("POST", url)} if self.proving else {}
         answer: requests.Response = self.session.post(
@@ -85,3 +95,13 @@ class Client:
             timeout=REQUEST_TIMEOUT_S,
         )
         return answer
+
+
+def wait_for_token(client: Client, auth_req_id: str) -> OAuthAnswer:
+    """Return the answer that ends the waiting: tokens, or why there are none. Spec: CIBA Core 1.0 §11."""
+    while True:
+        form = {"grant_type": CIBA, "auth_req_id": auth_req_id}
+        answer = client.call("token_endpoint", form, headers={"Prefer": f"wait={LONG_POLL_S}"})
+        if answer.error not in {"authorization_pending", "slow_down"}:
+            return answer
+        time.sleep(answer.retry_after_s or 5)

@@ -1,6 +1,6 @@
 """Key files of the demo's processes: made by the process that uses them, never seen by the console.
 
-``python -m aims.demo.keys FILE`` makes FILE (0600) if it is not there and prints the public JWK Set.
+``python -m aims.demo.keys FILE...`` makes each FILE (0600) that is not there and prints the public JWK Sets, as a list.
 """
 
 from __future__ import annotations
@@ -53,6 +53,10 @@ class Proving:
         header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self.key.as_dict(private=False)}
         return jws.serialize_compact(header, json.dumps(claims).encode(), self.key)
 
+    def shown(self, method: str, url: str, token: str) -> dict[str, str]:
+        """Return the headers that present a token which is bound to this key. Spec: RFC 9449 §7.1."""
+        return {"Authorization": f"DPoP {token}", "DPoP": self.proof(method, url, token)}
+
     def learn(self, answer: requests.Response) -> bool:
         """Keep the issuer's newest nonce; return whether it wants the request again with it. Spec: RFC 9449 §8."""
         self.nonce = answer.headers.get("DPoP-Nonce", self.nonce)
@@ -60,4 +64,4 @@ class Proving:
 
 
 if __name__ == "__main__":
-    print(json.dumps(public_jwks(load_or_make(Path(sys.argv[1])))))
+    print(json.dumps([public_jwks(load_or_make(Path(name))) for name in sys.argv[1:]]))

@@ -8,50 +8,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from aims.demo.client import Client
+from aims.demo.face import UNREAD, GuardedFace, guard_of, serve
 from aims.demo.keys import load_or_make
-from aims.resource_server import jws, metadata
-from aims.resource_server.errors import Refused
+from aims.resource_server import metadata
 from aims.resource_server.guard import Guard, Request
-from aims.resource_server.keys import IssuerKeys
-from aims.resource_server.memory import InFile
 
-BODY_MAX_BYTES = 16 * 1024
-CLOCK_SKEW_S = 10
 READ, PAY = "accounts.read", "payment_initiation"
-_UNREAD = {"Connection": "close"}  # or the body that was not read would be taken for the next request
-
-
-def guard_of(client: Client, identifier: str, ledger: Path) -> Guard:
-    """Return the API's checks. client: the API itself, which introspects. ledger: where used approvals stand."""
-
-    def introspect(token: str) -> Mapping[str, Any]:
-        return client.call("introspection_endpoint", {"token": token}).body
-
-    return Guard(
-        issuer=client.issuer,
-        identifier=identifier,
-        keys=IssuerKeys(client.metadata["jwks_uri"]),
-        token_algorithms=frozenset({"ES256"}),
-        proof_algorithms=jws.ALGORITHMS,
-        memory=InFile(ledger),
-        introspect=introspect,
-        takes_bearer=False,
-        nonces=None,
-        skew_s=CLOCK_SKEW_S,
-        metadata_url=metadata.well_known_url(identifier),
-    )
 
 
 @dataclass(frozen=True)
@@ -93,59 +63,24 @@ class Payments:
         return {"status": "paid", "approval": approval, "amount": order["instructedAmount"]}
 
 
-class Face(BaseHTTPRequestHandler):
+class Face(GuardedFace):
     """HTTP in front of ``Payments``: GET /accounts, POST /payments, and the metadata."""
 
     payments: Payments
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        if self.path == urlsplit(str(self.payments.guard.metadata_url)).path:
-            return self._answer(200, self.payments.about())
+        if self.is_about():
+            return
         if self.path != "/accounts":
-            return self._answer(404, {"error": "not_found"})
-        self._guarded(self.payments.balance)
+            return self.answer(404, {"error": "not_found"})
+        self.guarded(self.payments.balance)
 
     def do_POST(self) -> None:
-        length = self.headers.get("Content-Length", "0")
         if self.path != "/payments":
-            return self._answer(404, {"error": "not_found"}, _UNREAD)
-        if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > BODY_MAX_BYTES:
-            return self._answer(413, {"error": "too_large"}, _UNREAD)
-        try:
-            order = json.loads(self.rfile.read(int(length)))
-        except (ValueError, RecursionError):
-            order = None
-        if not isinstance(order, dict):
-            return self._answer(400, {"error": "invalid_request"})
-        self._guarded(lambda request: self.payments.pay(request, order))
-
-    def _guarded(self, act: Callable[[Request], dict[str, Any]]) -> None:
-        guard = self.payments.guard
-        request = Request(
-            method=self.command,
-            url=guard.identifier.rstrip("/") + self.path,  # not from the Host header: whoever asks writes that
-            authorization=self.headers.get_all("Authorization", []),
-            dpop=self.headers.get_all("DPoP", []),
-            certificate=None,
-        )
-        try:
-            self._answer(200, act(request))
-        except Refused as refused:
-            body = {"error": refused.error, "error_description": refused.description}
-            self._answer(refused.status, body, guard.headers_of(refused, request))
-
-    def _answer(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-        raw = json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", "Cache-Control": "no-store", **(headers or {})}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Stay silent: request lines are for the audit log, not the terminal."""
+            return self.answer(404, {"error": "not_found"}, UNREAD)
+        order = self.json_object()
+        if order is not None:
+            self.guarded(lambda request: self.payments.pay(request, order))
 
 
 def main() -> None:
@@ -157,12 +92,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
     client = Client(options.issuer, options.identifier, load_or_make(options.key))
-    Face.payments = Payments(guard_of(client, options.identifier, options.ledger), options.ledger)
-    server = ThreadingHTTPServer(("127.0.0.1", options.port), Face)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        server.server_close()
+    payments = Payments(guard_of(client, ledger=options.ledger), options.ledger)
+    Face.payments, Face.guard, Face.about = payments, payments.guard, payments.about()
+    serve(Face, options.port)
 
 
 if __name__ == "__main__":

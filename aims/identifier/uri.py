@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from aims.kit.errors import AimsError
 
 SCHEMES = ("spiffe", "wimse")
+PUBLISHED = "https"  # only for a client whose identifier is the address of its metadata document
 IDENTIFIER_MAX_BYTES = 2048  # SPIFFE-ID §2.3; draft-ietf-wimse-identifier §3: at least this, not more
 TRUST_DOMAIN_MAX_BYTES = 255
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+", re.ASCII)
@@ -30,6 +31,7 @@ _WORDS = {
     "dot_segment": "The path has a '.' or '..' segment.",
     "path_char": "The path may hold letters, digits, '.', '-' and '_' only: no query, fragment or percent signs.",
     "path_missing": "The identifier of an agent needs a path after the trust domain.",
+    "not_https": "The address of a metadata document begins with https://, in lower case.",
 }
 
 
@@ -70,9 +72,14 @@ def parse(text: str) -> WorkloadIdentifier:
         raise IdentifierRefused("empty")
     if len(text.encode("utf-8", "surrogatepass")) > IDENTIFIER_MAX_BYTES:
         raise IdentifierRefused("too_long")
-    scheme, separator, rest = text.partition("://")
+    scheme, separator, _ = text.partition("://")
     if not separator or scheme not in SCHEMES:
         raise IdentifierRefused("scheme")
+    return _parts(text)
+
+
+def _parts(text: str) -> WorkloadIdentifier:
+    scheme, _, rest = text.partition("://")
     trust_domain, slash, tail = rest.partition("/")
     _check_trust_domain(scheme, trust_domain)
     if slash:
@@ -83,6 +90,22 @@ def parse(text: str) -> WorkloadIdentifier:
 def parse_agent(text: str) -> WorkloadIdentifier:
     """Return the parts of an agent's identifier, which has a path. Spec: SPIFFE-ID §2.2 (no path: the authority's)."""
     identifier = parse(text)
+    if not identifier.path:
+        raise IdentifierRefused("path_missing")
+    return identifier
+
+
+def parse_published(text: str) -> WorkloadIdentifier:
+    """Return the parts of an identifier that is the https address of its holder's client metadata document.
+
+    It keeps the rules that hold for every scheme: a host as trust domain, a path, and no port, query, fragment or user
+    (draft-ietf-wimse-identifier §3), which the address of a document could have. Raises IdentifierRefused.
+    """
+    if len(text.encode("utf-8", "surrogatepass")) > IDENTIFIER_MAX_BYTES:
+        raise IdentifierRefused("too_long")
+    if not text.startswith(f"{PUBLISHED}://"):
+        raise IdentifierRefused("not_https")
+    identifier = _parts(text)
     if not identifier.path:
         raise IdentifierRefused("path_missing")
     return identifier
@@ -109,7 +132,7 @@ def _check_trust_domain(scheme: str, name: str) -> None:
     if not _TRUST_DOMAIN.fullmatch(name):
         raise IdentifierRefused("trust_domain_char")
     # draft-ietf-wimse-identifier §3: an IP address MUST NOT be a trust domain; SPIFFE's grammar admits IPv4.
-    if scheme == "wimse" and _IPV4.fullmatch(name):
+    if scheme != "spiffe" and _IPV4.fullmatch(name):
         raise IdentifierRefused("trust_domain_ip")
 
 

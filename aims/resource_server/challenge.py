@@ -18,11 +18,13 @@ def headers_of(
     takes_bearer: bool,
     proof_algorithms: Collection[str],
     metadata_url: str | None,
+    first_scopes: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the headers of the answer to a refused call.
 
     authorization: what the call sent in that header: the scheme that was tried carries the error, the others are
-    offered bare. metadata_url: of the protected resource metadata (RFC 9728 §5.1).
+    offered bare. metadata_url: of the protected resource metadata (RFC 9728 §5.1). first_scopes: what to ask for where
+    the token is what is wrong, and not what it allows (RFC 6750 §3).
     """
     if refused.status >= 500:
         return {"Cache-Control": "no-store", "Retry-After": "5"}
@@ -31,7 +33,7 @@ def headers_of(
     told = tried or offered[0]
     challenges = []
     for scheme in offered:
-        params = _told(refused) if scheme == told else {}
+        params = _told(refused, first_scopes) if scheme == told else {}
         params |= {"algs": " ".join(sorted(proof_algorithms))} if scheme == "DPoP" else {}
         params |= {"resource_metadata": metadata_url} if metadata_url else {}
         challenges.append(f"{scheme} {_listed(params)}".rstrip())
@@ -40,11 +42,12 @@ def headers_of(
     return headers | ({"DPoP-Nonce": refused.nonce} if isinstance(refused, UseNonce) else {})
 
 
-def _told(refused: Refused) -> dict[str, str]:
-    """Return error, description and what else is to be said; nothing where no error code is wanted (RFC 6750 §3.1)."""
+def _told(refused: Refused, first_scopes: Sequence[str]) -> dict[str, str]:
+    """Return error, description and what else is to be said; no error code where none is wanted (RFC 6750 §3.1)."""
+    first = {"scope": " ".join(first_scopes)} if first_scopes and refused.status == 401 else {}
     if not refused.error:
-        return {}
-    return {"error": refused.error, "error_description": refused.description} | dict(refused.params)
+        return first
+    return {"error": refused.error, "error_description": refused.description} | first | dict(refused.params)
 
 
 def _listed(params: Mapping[str, str]) -> str:

@@ -61,6 +61,11 @@ class MalformedCredentials(InvalidRequest):
     description = "The Authorization header holds no access token."
 
 
+class TxnTokenCount(InvalidRequest):
+    code = "txn_token_count"
+    description = "Send exactly one Txn-Token header with one transaction token."
+
+
 # The access token: RFC 9068 §4, RFC 7519 §4.1, RFC 8725.
 
 
@@ -242,7 +247,7 @@ class InsufficientScope(Refused):
     @property
     def params(self) -> Mapping[str, str]:
         """Return the scopes that are needed."""
-        return {"scope": " ".join(self.scopes)} if self.scopes else {}
+        return _scope(self.scopes)
 
 
 class DetailNotCovered(InsufficientScope):
@@ -265,15 +270,18 @@ class InsufficientUserAuthentication(Refused):
     code = "insufficient_user_authentication"
     description = "A person must authenticate for this, recently and strongly enough."
 
-    def __init__(self, *, acr_values: Sequence[str] = (), max_age_s: int | None = None) -> None:
+    def __init__(
+        self, *, acr_values: Sequence[str] = (), max_age_s: int | None = None, scopes: Sequence[str] = ()
+    ) -> None:
         super().__init__()
-        self.acr_values, self.max_age_s = tuple(acr_values), max_age_s
+        self.acr_values, self.max_age_s, self.scopes = tuple(acr_values), max_age_s, tuple(scopes)
 
     @property
     def params(self) -> Mapping[str, str]:
-        """Return how, and how recently, the person must authenticate."""
+        """Return how, and how recently, the person must authenticate, and the scopes that the operation needs."""
         wanted = {"acr_values": " ".join(self.acr_values)} if self.acr_values else {}
-        return wanted | ({} if self.max_age_s is None else {"max_age": str(self.max_age_s)})
+        wanted |= {} if self.max_age_s is None else {"max_age": str(self.max_age_s)}
+        return {**wanted, **_scope(self.scopes)}
 
 
 class ApprovalMissing(InsufficientUserAuthentication):
@@ -296,3 +304,7 @@ class ApprovalUsed(InsufficientScope):
 class ApprovalForgotten(ApprovalUsed):
     code = "approval_forgotten"
     description = "This approval may be older than the memory of used ones. Ask again."
+
+
+def _scope(scopes: Sequence[str]) -> Mapping[str, str]:
+    return {"scope": " ".join(scopes)} if scopes else {}

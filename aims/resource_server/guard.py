@@ -78,7 +78,8 @@ class Guard:
     issuer, identifier: compared to the letter. keys: the issuer's key of a ``kid``. token_algorithms,
     proof_algorithms: of the JWS. memory: of proofs and approvals. introspect: what the issuer says of a token (RFC 7662),
     raises OSError or ValueError where it says nothing. takes_bearer: whether a token bound to no key is good for
-    anything. nonces: None where proofs need not carry one. skew_s: between our clock and the issuer's.
+    anything. nonces: None where proofs need not carry one. skew_s: between our clock and the issuer's. first_scopes: what
+    a client that has no token yet is told to ask for, so that it does not ask for everything the metadata lists.
     """
 
     issuer: str
@@ -92,6 +93,7 @@ class Guard:
     nonces: dpop.Nonces | None
     skew_s: float
     metadata_url: str | None = None
+    first_scopes: Sequence[str] = ()
 
     def admit(self, request: Request, *, now: float) -> Call:
         """Return the call if its token holds here and was issued to whoever sends it."""
@@ -146,19 +148,19 @@ class Guard:
 
         A crash after it and before the act loses the act, never the approval's being single.
         """
-        approval_id, until = _approval(call.claims.get("approval"))
-        if now > until:
-            raise ApprovalLapsed
+        use = self._approved(call, now=now)
         self.require_detail(call, wanted)
-        # The token's iat: a memory that began later can't know what this approval was used for.
-        use = Use(
-            kind="approval", name=approval_id, earliest=call.claims["iat"] - self.skew_s, latest=until + self.skew_s
-        )
-        if self.memory.is_used(use):  # or the issuer would record a use that does not happen
-            raise ApprovalUsed
-        self.require_active(call)
-        _guard_once(self.memory.spend(use, now=now), used=ApprovalUsed(), unknown=ApprovalForgotten())
-        return approval_id
+        return self._use_up(call, use, scopes=(), now=now)
+
+    def use_approved_scope(self, call: Call, *scopes: str, now: float) -> str:
+        """Use up a person's approval of a token with these scopes; return its id. Call it last, just before acting.
+
+        For clients that speak in scopes alone, such as those of MCP: the person said yes to the scope, once, not to what
+        the call says besides. Where ``authorization_details`` can be asked for, ask for them and call ``use_approval``.
+        scopes: all that the operation needs; a client that must ask again is told them (RFC 6750 §3.1).
+        """
+        self.require_scope(call, *scopes)
+        return self._use_up(call, self._approved(call, scopes=scopes, now=now), scopes=scopes, now=now)
 
     def headers_of(self, refused: Refused, request: Request) -> dict[str, str]:
         """Return the headers of the answer to a refused call; its status is ``refused.status``."""
@@ -168,7 +170,25 @@ class Guard:
             takes_bearer=self.takes_bearer,
             proof_algorithms=self.proof_algorithms,
             metadata_url=self.metadata_url,
+            first_scopes=self.first_scopes,
         )
+
+    def _approved(self, call: Call, *, scopes: Sequence[str] = (), now: float) -> Use:
+        """Return the approval that a token carries, as something that counts once."""
+        approval_id, until = _approval(call.claims.get("approval"), scopes)
+        if now > until:
+            raise ApprovalLapsed(scopes=scopes)
+        # The token's iat: a memory that began later can't know what this approval was used for.
+        return Use(
+            kind="approval", name=approval_id, earliest=call.claims["iat"] - self.skew_s, latest=until + self.skew_s
+        )
+
+    def _use_up(self, call: Call, use: Use, *, scopes: Sequence[str], now: float) -> str:
+        if self.memory.is_used(use):  # or the issuer would record a use that does not happen
+            raise ApprovalUsed(scopes)
+        self.require_active(call)
+        _guard_once(self.memory.spend(use, now=now), used=ApprovalUsed(scopes), unknown=ApprovalForgotten(scopes))
+        return use.name
 
     def _guard_sender(self, request: Request, scheme: str, token: str, claims: Mapping[str, Any], now: float) -> None:
         """Refuse a bound token without its key. Spec: RFC 7800 §3.1, RFC 8705 §3, RFC 9449 §7."""
@@ -220,14 +240,14 @@ def _credentials(request: Request) -> tuple[str, str]:
     return scheme.lower(), token.strip(" ")
 
 
-def _approval(claim: object) -> tuple[str, float]:
+def _approval(claim: object, scopes: Sequence[str]) -> tuple[str, float]:
     if not isinstance(claim, dict):
-        raise ApprovalMissing
+        raise ApprovalMissing(scopes=scopes)
     name, until = claim.get("id"), claim.get("approved_until")
     if not isinstance(name, str) or not 1 <= len(name) <= APPROVAL_ID_MAX or not name.isprintable():
-        raise ApprovalMissing
+        raise ApprovalMissing(scopes=scopes)
     if not jws.is_date(until):
-        raise ApprovalMissing
+        raise ApprovalMissing(scopes=scopes)
     return name, until
 
 

@@ -24,9 +24,8 @@ import requests
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from aims.demo.agent import CIBA
 from aims.demo.approver import Approver
-from aims.demo.client import Client
+from aims.demo.client import CIBA, Client
 from tests.bench.cases import Figure, Reading, figure, waits
 from tests.bench.cores import CLIENT_CORE, SERVER_CORE, pin
 from tests.support.running import AimsServer, aims_server

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from aims.authorization.models import DelegationGrant
 from aims.identifier.models import Resource
 from aims.people.models import User
 from tests.support.cast import Acting, browser_of
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 PUBLIC = {
     ".well-known/openid-configuration", ".well-known/oauth-authorization-server", "oauth/jwks", "healthz", "readyz",
-    "metrics", "api/schema/", "manifest.webmanifest", "sw.js", "sign-in/",
+    ".well-known/oauth-protected-resource/api/v1/", "metrics", "api/schema/", "manifest.webmanifest", "sw.js", "sign-in/",
 }  # fmt: skip
 # What GET answers to Cy, Ben, Ada and the admin.
 PAGES = {
@@ -36,6 +37,12 @@ PAGES = {
     "/policies/": (403, 200, 200, 200),
     "/grants/": (200, 200, 200, 200),
     "/grants/new/": (403, 403, 200, 200),
+    "/grants/who/": (403, 200, 403, 200),
+    "/grants/{grant}/": (404, 200, 200, 200),
+    "/grants/{grant}/narrow/": (404, 403, 200, 200),
+    "/grants/{grant}/revoke/": (404, 403, 200, 200),
+    "/grants/{grant}/pass-on/": (404, 403, 200, 200),
+    "/grants/{grant}/chain/": (404, 200, 200, 200),
     "/agents/trust-domains/": (403, 403, 403, 200),
     "/agents/{agent}/edit/": (404, 403, 200, 200),
     "/agents/{agent}/owner/": (404, 403, 200, 200),
@@ -86,7 +93,9 @@ def test_nobody_changes_anything(route: str) -> None:
 def test_each_sees_what_the_table_says(
     address: str, ada: User, ben: User, cy: User, adm: User, courier: Acting, pay: Resource
 ) -> None:
-    path = address.format(agent=courier.agent.ref, resource=pay.ref)
+    grant = DelegationGrant.objects.get()
+    DelegationGrant.objects.update(depth=1)
+    path = address.format(agent=courier.agent.ref, resource=pay.ref, grant=grant.ref)
     assert tuple(browser_of(person).get(path).status_code for person in (cy, ben, ada, adm)) == PAGES[address]
 
 

@@ -19,6 +19,7 @@ from urllib.request import parse_http_list
 from django.db import Error, connections
 from django.http import HttpResponse
 
+from aims.authentication.bound import Bound
 from aims.authorization.pipeline import Call, answer, error_response
 from aims.authorization.request_errors import AuthorizationPending
 from aims.authorization.services import redemption
@@ -50,7 +51,7 @@ class _Held:
 
     agent: Agent
     auth_req_id: str
-    jkt: str
+    bound: Bound
 
 
 _waiting: set[str] = set()  # the requests that a poll of this process waits for: one each
@@ -61,7 +62,7 @@ def may_be_held(call: Call) -> None:
     scope = getattr(call.request, "scope", {})
     agent, auth_req_id = call.client.agent, call.value("auth_req_id")
     if _WORD in scope and agent and auth_req_id:
-        scope[_WORD] = _Held(agent, auth_req_id, call.client.jkt)
+        scope[_WORD] = _Held(agent, auth_req_id, call.client.bound)
 
 
 class LongPoll:
@@ -158,7 +159,7 @@ async def _decided(held: _Held, waited: redemption.Awaited, deadline: float) -> 
 
 def _look(held: _Held) -> HttpResponse | None:
     try:
-        body = redemption.redeem_decided(held.agent, held.auth_req_id, jkt=held.jkt, now=clock.now())
+        body = redemption.redeem_decided(held.agent, held.auth_req_id, bound=held.bound, now=clock.now())
     except AimsError as error:
         return error_response(error)
     return answer(body) if body else None

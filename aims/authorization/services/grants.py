@@ -16,7 +16,7 @@ from aims.authorization import budget
 from aims.authorization.impact import Change, family_of, narrowing, revoking
 from aims.authorization.models import DEPTH_MAX, ApprovalRequest, DelegationGrant
 from aims.authorization.queries import state_of
-from aims.authorization.request_errors import AlreadyDecided, GrantRefused
+from aims.authorization.request_errors import AlreadyDecided, GrantChanged, GrantRefused
 from aims.authorization.request_events import GrantExpired, GrantGiven, GrantNarrowed, GrantRevoked
 from aims.authorization.services.ending import GRANT_EXPIRED, GRANT_NARROWED, GRANT_REVOKED, end_under
 from aims.authorization.services.metering import lineage_of, set_limits
@@ -89,7 +89,7 @@ def give_grant(command: GiveGrant, *, by: str, now: datetime) -> DelegationGrant
             approval=command.approval,
         )
         set_limits(grant)
-        record(_given(grant), by=by, facts=_facts(grant, decision="allow", remediation=None))
+        record(_given(grant), by=by, facts=entry_facts(grant, decision="allow", remediation=None))
     return grant
 
 
@@ -120,22 +120,27 @@ def checked_terms(grant: DelegationGrant, command: NarrowGrant, *, now: datetime
     return terms
 
 
-def narrow_grant(grant: DelegationGrant, command: NarrowGrant, *, by: str, now: datetime) -> None:
-    """Let a grant allow less from now on; what no longer fits falls, below it too. Raises GrantRefused, AlreadyDecided."""
-    with transaction.atomic():
-        _hold_family([grant])
-        held = _standing(grant)
-        _carry_out(narrowing(held, **checked_terms(held, command, now=now)), by=by, now=now, reason=GRANT_NARROWED)
+def narrow_grant(
+    grant: DelegationGrant, command: NarrowGrant, *, by: str, now: datetime, seen_version: int | None = None
+) -> None:
+    """Let a grant allow less from now on; what no longer fits falls, below it too.
 
-
-def revoke_grant(grant: DelegationGrant, *, by: str, now: datetime) -> None:
-    """Take a grant back, from now on, with all it was passed on as, and the tokens and requests that only these allowed.
-
-    Raises AlreadyDecided if it was taken back before.
+    seen_version: what the caller had before them, if it must still be so. Raises GrantRefused, AlreadyDecided, GrantChanged.
     """
     with transaction.atomic():
         _hold_family([grant])
-        _carry_out(revoking(_standing(grant)), by=by, now=now, reason=GRANT_REVOKED)
+        held = _standing(grant, seen_version)
+        _carry_out(narrowing(held, **checked_terms(held, command, now=now)), by=by, now=now, reason=GRANT_NARROWED)
+
+
+def revoke_grant(grant: DelegationGrant, *, by: str, now: datetime, seen_version: int | None = None) -> None:
+    """Take a grant back, from now on, with all it was passed on as, and the tokens and requests that only these allowed.
+
+    seen_version: as for ``narrow_grant``. Raises AlreadyDecided if it was taken back before, GrantChanged.
+    """
+    with transaction.atomic():
+        _hold_family([grant])
+        _carry_out(revoking(_standing(grant, seen_version)), by=by, now=now, reason=GRANT_REVOKED)
 
 
 def revoke_all_of(agent: Agent, *, by: str, now: datetime) -> None:
@@ -157,7 +162,7 @@ def expire_grant(grant: DelegationGrant, *, now: datetime) -> bool:
         if due.update(expired_at=now) != 1:
             return False
         event = GrantExpired(grant=grant.ref, from_person=_giver(grant))
-        record(event, by="system", facts=_facts(grant, decision="not_applicable", remediation=GRANT_EXPIRED))
+        record(event, by="system", facts=entry_facts(grant, decision="not_applicable", remediation=GRANT_EXPIRED))
         end_under(grant, by="system", now=now, reason=GRANT_EXPIRED)
     return True
 
@@ -228,12 +233,14 @@ def _live_of(agent: Agent, *, now: datetime) -> list[DelegationGrant]:
     return list(live.select_related("agent", "resource", "from_person"))
 
 
-def _standing(grant: DelegationGrant) -> DelegationGrant:
-    """Return a grant as it is now, its agent's row locked. Raises AlreadyDecided if it was taken back."""
+def _standing(grant: DelegationGrant, seen_version: int | None) -> DelegationGrant:
+    """Return a grant as it is now, its agent's row locked. Raises AlreadyDecided if it was taken back, GrantChanged."""
     rows = DelegationGrant.objects.select_related("agent", "resource", "from_person")
     held = rows.filter(pk=grant.pk, revoked_at=None).first()
     if held is None:
         raise AlreadyDecided("This grant has been taken back before.", detail=grant.ref)
+    if seen_version not in (None, held.version):
+        raise GrantChanged(detail=grant.ref)
     return held
 
 
@@ -253,7 +260,7 @@ def _write_revoked(grant: DelegationGrant, *, by: str, now: datetime) -> None:
     if live.update(revoked_at=now, revoked_by=by) != 1:
         raise AlreadyDecided("This grant has been taken back before.", detail=grant.ref)
     event = GrantRevoked(grant=grant.ref, from_person=_giver(grant))
-    record(event, by=by, facts=_facts(grant, decision="deny", remediation=GRANT_REVOKED))
+    record(event, by=by, facts=entry_facts(grant, decision="deny", remediation=GRANT_REVOKED))
 
 
 def _write_narrowed(grant: DelegationGrant, *, by: str, now: datetime) -> None:
@@ -272,7 +279,7 @@ def _write_narrowed(grant: DelegationGrant, *, by: str, now: datetime) -> None:
         depth=grant.depth,
         budget=grant.budget,
     )
-    record(event, by=by, facts=_facts(grant, decision="deny", remediation=GRANT_NARROWED))
+    record(event, by=by, facts=entry_facts(grant, decision="deny", remediation=GRANT_NARROWED))
 
 
 def _given(grant: DelegationGrant) -> GrantGiven:
@@ -294,7 +301,8 @@ def _giver(grant: DelegationGrant) -> str | None:
     return grant.from_person.ref if grant.from_person else None
 
 
-def _facts(grant: DelegationGrant, *, decision: str, remediation: str | None) -> Facts:
+def entry_facts(grant: DelegationGrant, *, decision: str, remediation: str | None) -> Facts:
+    """Return what every entry about a grant says besides the event itself."""
     return Facts(
         agent=grant.agent.identifier,
         subject=grant.from_person.ref if grant.from_person else None,

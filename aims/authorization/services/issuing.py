@@ -44,7 +44,7 @@ WITH latch AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s::json) AS row (n int, agent varchar, agent_version int, place varchar,
         place_version int, policy int, policy_hash varchar, proofs int, made_at timestamptz, client varchar,
         own varchar, own_until timestamptz, key varchar, key_until timestamptz, token_checksum varchar, jti varchar,
-        subject_ref varchar, txn varchar, jkt varchar, audience varchar, resource jsonb, scope text,
+        subject_ref varchar, txn varchar, jkt varchar, x5t_s256 varchar, audience varchar, resource jsonb, scope text,
         authorization_details jsonb, issued_at timestamptz, expires timestamptz, payload text, uses jsonb)
 ), agent AS MATERIALIZED (
     SELECT agent.id, agent.ref, agent.version FROM identifier_agent agent
@@ -70,9 +70,9 @@ WITH latch AS MATERIALIZED (
     SELECT seen.* FROM seen JOIN fresh USING (n, proofs)
 ), stored AS (
     INSERT INTO authorization_accesstoken (agent_id, token, created, updated, token_checksum, jti, subject_ref, txn,
-        jkt, audience, resource, scope, authorization_details, issued_at, expires)
+        jkt, x5t_s256, audience, resource, scope, authorization_details, issued_at, expires)
     SELECT agent_id, '', now(), now(), token_checksum, jti, subject_ref, txn,
-        jkt, audience, resource, scope, authorization_details, issued_at, expires
+        jkt, x5t_s256, audience, resource, scope, authorization_details, issued_at, expires
     FROM won
 ), entered AS (
     {INBOX_INSERT} SELECT convert_to(payload, 'UTF8') FROM won

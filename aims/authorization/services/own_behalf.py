@@ -124,5 +124,5 @@ def _facts(client: Client, target: Target, expires_at: datetime) -> TokenFacts:
         expires_at=expires_at,
         approval=None,
         subject_signed=None,
-        cnf=confirmation(client.jkt),
+        cnf=confirmation(client.jkt, client.x5t_s256),
     )

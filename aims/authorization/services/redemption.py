@@ -12,8 +12,8 @@ from typing import Any
 
 from django.db import transaction
 
+from aims.authentication.bound import Bound
 from aims.authentication.client import Client
-from aims.authentication.dpop import binding_of
 from aims.authorization import queries
 from aims.authorization.asking import Asking
 from aims.authorization.errors import AccessDenied, BudgetSpent, InvalidGrant
@@ -46,7 +46,7 @@ def redeem(client: Client, agent: Agent, auth_req_id: str, *, now: datetime) -> 
     """
     outcome = once(
         client,
-        lambda: _outcome(agent, auth_req_id, jkt=client.jkt, now=now),
+        lambda: _outcome(agent, auth_req_id, bound=client.bound, now=now),
         lambda error: _record_refusal(agent, "", error),
     )
     return _answered(outcome)
@@ -69,16 +69,17 @@ def awaited(agent: Agent, auth_req_id: str) -> Awaited | None:
     return Awaited(ref=door.request.ref, expires_at=door.request.expires_at, interval_s=door.interval_s)
 
 
-def redeem_decided(agent: Agent, auth_req_id: str, *, jkt: str, now: datetime) -> dict[str, Any] | None:
+def redeem_decided(agent: Agent, auth_req_id: str, *, bound: Bound, now: datetime) -> dict[str, Any] | None:
     """Return the token response if the request was decided, None while it waits: the second look of a held poll.
 
-    Its proofs were spent and the poll counted when it arrived. jkt: of the key that it proved, or empty. Raises as ``redeem``, but for the pending ones.
+    Its proofs were spent and the poll counted when it arrived. bound: what it proved
+    to hold. Raises as ``redeem``, but for the pending ones.
     """
     with transaction.atomic():
         door = polling.door_of(agent, auth_req_id)
         if door and RequestState(door.request.state) in OPEN and door.request.expires_at > now:
             return None
-        outcome = _outcome(agent, auth_req_id, jkt=jkt, now=now)
+        outcome = _outcome(agent, auth_req_id, bound=bound, now=now)
     return _answered(outcome)
 
 
@@ -88,19 +89,19 @@ def _answered(outcome: Outcome) -> dict[str, Any]:
     return outcome
 
 
-def _outcome(agent: Agent, auth_req_id: str, *, jkt: str, now: datetime) -> Outcome:
+def _outcome(agent: Agent, auth_req_id: str, *, bound: Bound, now: datetime) -> Outcome:
     """Return the token response or the error. Returned, not raised: what was written has to be committed."""
     door = polling.door_of(agent, auth_req_id)
     if door is None:
         return _refused(agent, "", InvalidGrant())
     request = door.request
-    if door.jkt not in ("", jkt):  # before anything is consumed: whoever has the key may still come
-        return _refused(agent, request.ref, InvalidGrant("Prove by DPoP the key that the request was made with."))
+    if not bound.holds(jkt=door.jkt, x5t_s256=door.x5t_s256):  # before anything is consumed: its holder may still come
+        return _refused(agent, request.ref, InvalidGrant("Prove the key that the request was made with."))
     if RequestState(request.state) in OPEN and request.expires_at > now:
         return polling.answer_pending(door, now=now)
     if error := _not_redeemable(request, now=now):
         return _refused(agent, request.ref, error)
-    return _redeemed(agent, request, jkt=jkt, now=now)
+    return _redeemed(agent, request, bound=bound, now=now)
 
 
 def _not_redeemable(request: ApprovalRequest, *, now: datetime) -> AimsError | None:
@@ -116,7 +117,7 @@ def _not_redeemable(request: ApprovalRequest, *, now: datetime) -> AimsError | N
     return AccessDenied("The request was not approved.")
 
 
-def _redeemed(agent: Agent, seen: ApprovalRequest, *, jkt: str, now: datetime) -> Outcome:
+def _redeemed(agent: Agent, seen: ApprovalRequest, *, bound: Bound, now: datetime) -> Outcome:
     latch.share()  # before any row, as everywhere
     request = locked(seen)
     # Whoever was faster (a redemption, a withdrawal, the sweep) has left a state: the answer is that state's.
@@ -124,7 +125,7 @@ def _redeemed(agent: Agent, seen: ApprovalRequest, *, jkt: str, now: datetime) -
         return _refused(agent, request.ref, error)
     if request.agent.state != AgentState.ACTIVE:
         return _refused(agent, request.ref, AccessDenied("The request was not approved."))
-    answer = _reconsidered(request, binding=binding_of(jkt), now=now)
+    answer = _reconsidered(request, binding=bound.binding, now=now)
     if isinstance(answer, AimsError):
         return answer
     shares = _shares(request, parse(bytes(request.statement)), now=now)
@@ -135,7 +136,7 @@ def _redeemed(agent: Agent, seen: ApprovalRequest, *, jkt: str, now: datetime) -
         cancel(request, by="system", reason="budget_spent", now=now)
         return _refused(agent, request.ref, error)
     move(request, to=RequestState.REDEEMED, of=frozenset({RequestState.APPROVED}), redeemed_at=now)
-    return _issued(request, answer, shares, jkt=jkt, now=now)
+    return _issued(request, answer, shares, bound=bound, now=now)
 
 
 def _reconsidered(request: ApprovalRequest, *, binding: str, now: datetime) -> Asking | AimsError:
@@ -151,12 +152,12 @@ def _reconsidered(request: ApprovalRequest, *, binding: str, now: datetime) -> A
 
 
 def _issued(
-    request: ApprovalRequest, asking: Asking, shares: Sequence[Share], *, jkt: str, now: datetime
+    request: ApprovalRequest, asking: Asking, shares: Sequence[Share], *, bound: Bound, now: datetime
 ) -> dict[str, Any]:
     raw = bytes(request.statement)
     assert request_hash(raw) == request.request_hash, "the stored statement is not the one that was signed"
     statement = parse(raw)
-    facts = _token_facts(request, statement, shares, jkt=jkt, now=now)
+    facts = _token_facts(request, statement, shares, bound=bound, now=now)
     prepared = tokens.prepare(facts, agent=request.agent, request=request, now=now)
     actions = list(dict.fromkeys(kept["action"] for kept in request.facts))
     tokens.save(prepared, actions=actions, policy_version=asking.version, policies=asking.policies)
@@ -176,7 +177,7 @@ def _issued(
 
 
 def _token_facts(
-    request: ApprovalRequest, statement: Statement, shares: Sequence[Share], *, jkt: str, now: datetime
+    request: ApprovalRequest, statement: Statement, shares: Sequence[Share], *, bound: Bound, now: datetime
 ) -> TokenFacts:
     assert request.approved_until_at is not None
     theirs = _theirs(request, _grants(request, now=now), now=now)
@@ -193,7 +194,7 @@ def _token_facts(
         expires_at=expiry(now=now, ends=ends),
         approval=tokens.approval_of(request),
         subject_signed=request.subject_signed,
-        cnf=confirmation(jkt),
+        cnf=confirmation(bound.jkt, bound.x5t_s256),
     )
 
 

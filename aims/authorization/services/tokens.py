@@ -59,6 +59,7 @@ class Prepared:
             "subject_ref": facts.subject,
             "txn": facts.txn,
             "jkt": (facts.cnf or {}).get("jkt", ""),
+            "x5t_s256": (facts.cnf or {}).get("x5t#S256", ""),
             "audience": facts.audience,
             "resource": [facts.audience],
             "scope": facts.scope,
@@ -153,14 +154,14 @@ def introspect(client: Client, token: str, *, now: datetime) -> dict[str, Any]:
 
 def revoke(client: Client, token: str, *, now: datetime) -> bool:
     """Revoke a token of this client in the caller's transaction; return whether one was. Spec: RFC 7009 §2."""
-    rows = AccessToken.objects.select_related("agent").filter(token_checksum=digest(token), agent=client.agent)
+    rows = AccessToken.of_every_kind.select_related("agent").filter(token_checksum=digest(token), agent=client.agent)
     if client.agent:
         trees.lock(rows)
     row = rows.filter(revoked_at=None).first() if client.agent else None
     if row is None or rows.filter(revoked_at=None).update(revoked_at=now) != 1:
         return False
     under = trees.below([row], now=now)
-    AccessToken.objects.filter(pk__in=[each.pk for each in under]).update(revoked_at=now)
+    AccessToken.of_every_kind.filter(pk__in=[each.pk for each in under]).update(revoked_at=now)
     facts = _facts(row, client.identifier, decision="not_applicable", action=None, remediation="revoked-by-client")
     event = TokenRevoked(
         jti=str(row.jti), descendants=len(under), descendant_jtis=[str(each.jti) for each in under[:DESCENDANTS_MAX]]
@@ -209,7 +210,7 @@ def _described(row: AccessToken) -> dict[str, Any]:
         expires_at=row.expires,
         approval=approval_of(row.request) if row.request else None,
         subject_signed=row.request.subject_signed if row.request else None,
-        cnf=confirmation(row.jkt),
+        cnf=confirmation(row.jkt, row.x5t_s256),
         act=row.act,
         may_act=row.may_act,
     )

@@ -86,7 +86,7 @@ def retire(agent: Agent, *, now: datetime) -> Question:
 
 
 def _ends(agent: Agent, *, now: datetime) -> Iterable[str]:
-    tokens = AccessToken.objects.filter(agent=agent, revoked_at=None, expires__gt=now).count()
+    tokens = AccessToken.of_every_kind.filter(agent=agent, revoked_at=None, expires__gt=now).count()
     waiting = ApprovalRequest.objects.filter(agent=agent, state__in=OPEN, expires_at__gt=now).count()
     if tokens:
         yield ngettext("%(n)s token ends now", "%(n)s tokens end now", tokens) % {"n": tokens}

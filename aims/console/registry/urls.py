@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from aims.console.registry import agents, grants, policies, resources, trust_domains
+from aims.console.registry import agents, chains, giving, grant_page, grants, policies, resources, trust_domains
 
 urlpatterns = [
     path("agents/", agents.agent_list, name="agents"),
@@ -28,7 +28,13 @@ urlpatterns = [
     path("policies/new/", policies.load, name="policy-new"),
     path("policies/<int:number>/", policies.policy_page, name="policy"),
     path("grants/", grants.grant_list, name="grants"),
-    path("grants/new/", grants.give, name="grant-new"),
-    path("grants/<slug:ref>/revoke/", grants.revoke, name="grant-revoke"),
+    path("grants/new/", giving.give, name="grant-new"),
+    path("grants/who/", chains.who, name="grants-who"),
+    path("grants/<slug:ref>/", grant_page.grant_page, name="grant"),
+    path("grants/<slug:ref>/narrow/", grant_page.narrow, name="grant-narrow"),
+    path("grants/<slug:ref>/revoke/", grant_page.revoke, name="grant-revoke"),
+    path("grants/<slug:ref>/pass-on/", giving.pass_on, name="grant-pass-on"),
+    path("grants/<slug:ref>/chain/", chains.of_grant, name="grant-chain"),
+    path("chains/<slug:txn>/", chains.chain, name="chain"),
     path("me/agents/", grants.my_agents, name="my-agents"),
 ]

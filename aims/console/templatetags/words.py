@@ -37,6 +37,7 @@ _STATES: dict[str, tuple[str, str]] = {
     "superseded": (gettext_noop("Superseded"), "plain"),
     "revoked": (gettext_noop("Revoked"), "no"),
     "in_force": (gettext_noop("In force"), "yes"),
+    "scheduled": (gettext_noop("Not begun"), "info"),
     "in_use": (gettext_noop("In use"), "yes"),
     "ended": (gettext_noop("Ended"), "plain"),
     "published": (gettext_noop("Published"), "info"),

@@ -33,7 +33,7 @@ from aims.identifier.services.text import (
     checked,
 )
 from aims.identifier.states import sources_of
-from aims.identifier.uri import parse_agent
+from aims.identifier.uri import parse_agent, parse_published
 from aims.people.models import Group, User
 from audit.write import Event, Facts, record
 
@@ -42,7 +42,10 @@ Move = Callable[..., Event]
 
 @dataclass(frozen=True, kw_only=True)
 class RegisterAgent:
-    """A new agent. related_groups: whose members it may ask (besides its owner and those who gave it a grant)."""
+    """A new agent. related_groups: whose members it may ask (besides its owner and those who gave it a grant).
+
+    is_published: its identifier is the https address of its client metadata document, which nobody types in.
+    """
 
     identifier: str
     name: str
@@ -50,6 +53,7 @@ class RegisterAgent:
     contact: str
     owner: User
     related_groups: tuple[Group, ...] = ()
+    is_published: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,7 @@ def register_agent(command: RegisterAgent, *, by: str, now: datetime) -> Agent:
 
     Raises IdentifierRefused, UnknownTrustDomain, IdentifierTaken, OwnerRefused, FieldRefused.
     """
-    identifier = parse_agent(command.identifier)
+    identifier = (parse_published if command.is_published else parse_agent)(command.identifier)
     _check_owner(command.owner)
     domain = TrustDomain.objects.filter(name=identifier.trust_domain, retired_at=None).first()
     if domain is None:

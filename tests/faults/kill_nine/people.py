@@ -14,9 +14,8 @@ from itertools import cycle
 
 import requests
 
-from aims.demo.agent import CIBA
 from aims.demo.approver import TIMEOUT_S, Approver
-from aims.demo.client import Client, OAuthAnswer
+from aims.demo.client import CIBA, Client, OAuthAnswer
 from tests.support.world import Agent, ciba_form, payment
 
 IN_FLIGHT_MAX = 8  # requests that one agent waits for at once; below the limits of design 9

@@ -20,8 +20,8 @@ import requests
 from joserfc import jws, jwt
 from joserfc.jwk import KeySet
 
-from aims.demo.agent import CIBA
 from aims.demo.approver import Approver
+from aims.demo.client import CIBA
 from tests.support.running import AimsServer
 from tests.support.world import PAY, READ, RESOURCE, World, ciba_form, inhabit, payment
 

@@ -8,13 +8,14 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test import RequestFactory
 
 from aims.authentication import replay
-from aims.authentication.client import authenticate
 from aims.authentication.dpop import KeyProof
 from aims.authentication.errors import DpopReplayed, ProofForgotten, ProofReplayed
 from aims.authentication.models import SpentProof
 from aims.authentication.replay import Proof
+from aims.authorization.authenticating import authenticated
 from aims.authorization.errors import Outdated
 from aims.authorization.models import AccessToken, GrantUse
 from aims.authorization.services import issuing
@@ -60,7 +61,7 @@ def decided(on: Stage, *, key: str = "") -> Issue:
     """Return a token that is to be written. key: a name for the proof of a DPoP key."""
     now = clock.now()
     signed = {name: (value,) for name, value in on.courier.signed({}).items()}
-    client = authenticate(signed, headers={}, now=now)
+    client = authenticated(signed, RequestFactory().post("/oauth/token"), now=now)
     if key:
         proof = Proof(client_ref=replay.OF_KEY, jti_hash=key, issued_at=now, expires_at=now + timedelta(60), agent=PAY)
         client = replace(client, key=KeyProof(jkt="k" * 43, proof=proof))

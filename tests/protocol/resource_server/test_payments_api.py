@@ -98,7 +98,8 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         proof_algorithms=jws.ALGORITHMS, memory=InFile(running.ledger), introspect=lambda token: running.active,
         takes_bearer=True, nonces=None, skew_s=10, metadata_url=metadata.well_known_url(running.identifier),
     )  # fmt: skip
-    Own.payments = Payments(checks, running.ledger)
+    payments = Payments(checks, running.ledger)
+    Own.payments, Own.guard, Own.about = payments, checks, payments.about()
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield running
     server.shutdown()

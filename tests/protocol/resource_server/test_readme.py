@@ -69,7 +69,7 @@ def test_the_example_reads_pays_once_and_says_no(jwks_uri: str, tmp_path: Path) 
 
     assert asked("read", sent(OURS.token(**times)))[2]["asked_by"] == "spiffe://acme.example/courier"
     status, headers, _ = asked("read", sent(None))
-    assert status == 401 and headers["WWW-Authenticate"].startswith('DPoP algs="')
+    assert status == 401 and headers["WWW-Authenticate"].startswith('DPoP scope="accounts.read", algs="')
     assert asked("read", sent(OURS.token(**times, scope="other")))[0] == 403
     approved = OURS.approved(approval={"id": "arq_1", "approved_until": now + 300}, **times)
     assert asked("pay", sent(approved), PAYMENT)[2] == {"status": "paid", "approval": "arq_1"}

@@ -18,9 +18,8 @@ from redis import Redis
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from aims.demo.agent import CIBA
 from aims.demo.approver import Approver
-from aims.demo.client import Client
+from aims.demo.client import CIBA, Client
 from tests.protocol.scaled.town import KEY_VARIABLE, WITHIN_S, Town, town
 from tests.support.world import READ, RESOURCE, World, ciba_form, inhabit, payment
 

@@ -117,11 +117,20 @@ def test_the_list_shows_each_what_concerns_them(
     assert counts == [1, 1, 0, 1]
 
 
-def test_the_list_is_filtered_by_text_and_state(ada: User, courier: Acting, pay: Resource) -> None:
+def test_the_list_is_filtered_by_text_state_and_whom_it_is_about(ada: User, courier: Acting, pay: Resource) -> None:
     browser = browser_of(ada)
     browser.post(reverse("grant-revoke", args=[newest().ref]))
     browser.post(place(courier, pay), terms())
     for query, count in (
+        (f"agent={courier.agent.ref}", 2),
+        (f"agent={courier.agent.ref}&state=ended", 1),
+        ("agent=agt_none", 0),
+        (f"person={ada.ref}", 2),
+        ("person=prs_none", 0),
+        (f"resource={pay.ref}", 2),
+        (f"resource={'x' * 41}", 0),
+        ("state=ends_soon", 1),
+        ("state=scheduled", 0),
         ("", 2),
         ("state=ended", 1),
         ("state=in_force", 1),
@@ -134,7 +143,7 @@ def test_the_list_is_filtered_by_text_and_state(ada: User, courier: Acting, pay:
 
 def test_a_grant_is_taken_back_after_a_question_once(ada: User, courier: Acting) -> None:
     browser, path = browser_of(ada), reverse("grant-revoke", args=[newest().ref])
-    assert "accounts.read" in browser.get(path).text and newest().revoked_at is None
+    assert "read accounts, write drafts and pay at Pay" in browser.get(path).text and newest().revoked_at is None
     assert "Taken back." in browser.post(path, follow=True).text
     assert newest().revoked_by == ada.ref
     assert "taken back before" in browser.post(path, follow=True).text
@@ -155,7 +164,7 @@ def test_my_agents_shows_what_each_may_do_for_me(ada: User, cy: User, courier: A
         ("Courier", True, 1),
         ("Magpie", True, 1),
     ]
-    assert all(row.question for mine in page for row in mine.grants)
+    assert all(row.can_end for mine in page for row in mine.grants)
     assert "No agent acts for you" in browser_of(cy).get("/me/agents/").text
 
 
@@ -170,7 +179,7 @@ def test_what_the_organisation_gave_my_agent_is_not_mine_to_take_back(
 ) -> None:
     browser_of(adm).post(place(courier, pay), terms(giver="organisation"))
     shown = browser_of(ada).get("/me/agents/").context["agents"][0].grants
-    assert [row.question is None for row in shown if row.grant.from_person is None] == [True]
+    assert [row.can_end for row in shown if row.grant.from_person is None] == [False]
     assert browser_of(ada).post(reverse("grant-revoke", args=[newest().ref])).status_code == 403
 
 
