@@ -3,13 +3,14 @@
 Django's own handler makes a thread for each request, a task that waits for the client to hang up, a spooled file and
 three signals. Here the body is capped, ordinary views run in the threads of ``endpoints/on_loop.py``, which give their
 connections back, and a view on the loop can't ask the database: Django refuses that. Whoever hangs up is not noticed,
-and what was begun for it is finished. What it uses of Django is pinned by ``tests/unit/test_lean.py``.
+and what was begun for it is finished. What it uses of Django is pinned by ``tests/protocol/oauth/test_on_loop.py``.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -21,8 +22,9 @@ from django.urls import set_script_prefix
 from django.utils.module_loading import import_string
 
 from aims.authorization.endpoints import on_loop
-from aims.authorization.endpoints.token import token
 from aims.kit.forms import MACHINE_BODY_MAX_BYTES
+
+TOKEN = "oauth/token"  # the route in ``authorization/urls.py``
 
 
 class LeanHandler(ASGIHandler):
@@ -54,7 +56,8 @@ class LeanHandler(ASGIHandler):
     def resolve_request(self, request: HttpRequest) -> Any:
         """Find the view; an ordinary one is sent to a thread."""
         view, args, kwargs = super().resolve_request(request)
-        return (on_loop.token if view is token else _threaded(view)), args, kwargs
+        is_token = request.resolver_match.route == TOKEN  # type: ignore[union-attr]  # super has set it
+        return (partial(on_loop.token, ordinary=view) if is_token else _threaded(view)), args, kwargs
 
 
 def _threaded(view: Callable[..., HttpResponse]) -> Callable[..., Any]:

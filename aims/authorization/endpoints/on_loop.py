@@ -16,7 +16,7 @@ from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 
 from aims.authorization.endpoints.client_credentials import target_of
-from aims.authorization.endpoints.token import token as view
+from aims.authorization.endpoints.cross_origin import readable
 from aims.authorization.errors import Outdated
 from aims.authorization.pipeline import (
     CLIENT_CREDENTIALS,
@@ -37,30 +37,32 @@ from aims.kit.errors import AimsError
 
 THREADS_MAX = 32  # for what is not answered on the loop; some fetch keys, which may take seconds
 
+View = Callable[[HttpRequest], HttpResponse]
+
 _CHECKS = checks_of(Endpoint.TOKEN)
 
 
-async def token(request: HttpRequest) -> HttpResponse:
-    """Answer at the token endpoint."""
+async def token(request: HttpRequest, *, ordinary: View) -> HttpResponse:
+    """Answer at the token endpoint. ordinary: the view that its URL leads to elsewhere."""
     committer = gathering.running()
     if committer is None:
-        return await in_thread(view, request)
+        return await in_thread(ordinary, request)
     call = Call(request=request, endpoint=Endpoint.TOKEN, now=clock.now(), may_recall=True)
     try:
         row = _decided(call)
         if row is None or row.is_metered:
-            return await in_thread(view, request)
+            return await in_thread(ordinary, request)
         outcome = await committer.submitted(row)
     except Unavailable as error:
-        return finished(call, error_response(error))
+        return readable(finished(call, error_response(error)))
     except Exception:  # a refusal, something not remembered, or a fault of ours: the view judges, records and logs it
-        return await in_thread(view, request)
+        return await in_thread(ordinary, request)
     if issuing.is_issued(row, outcome):
-        return finished(call, answer(row.prepared.response()))
-    return await in_thread(partial(_not_issued, call, row, outcome), request)
+        return readable(finished(call, answer(row.prepared.response())))
+    return await in_thread(partial(_not_issued, call, row, outcome, ordinary), request)
 
 
-async def in_thread(ordinary: Callable[[HttpRequest], HttpResponse], request: HttpRequest) -> HttpResponse:
+async def in_thread(ordinary: View, request: HttpRequest) -> HttpResponse:
     """Return what an ordinary view answers, run in a thread that may ask the database."""
     return await asyncio.get_running_loop().run_in_executor(_threads(), _with_database, ordinary, request)
 
@@ -70,7 +72,7 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="oauth")
 
 
-def _with_database(ordinary: Callable[[HttpRequest], HttpResponse], request: HttpRequest) -> HttpResponse:
+def _with_database(ordinary: View, request: HttpRequest) -> HttpResponse:
     close_old_connections()
     try:
         return ordinary(request)
@@ -87,12 +89,12 @@ def _decided(call: Call) -> Issue | None:
     return own_behalf.decide(call.client, target_of(call), now=call.now)
 
 
-def _not_issued(call: Call, row: Issue, outcome: Outcome, request: HttpRequest) -> HttpResponse:
+def _not_issued(call: Call, row: Issue, outcome: Outcome, ordinary: View, request: HttpRequest) -> HttpResponse:
     """Answer where what was remembered was outdated, with the proof still good, or a proof was not fresh."""
     try:
         issuing.judge(row, outcome)
     except Outdated:
-        return view(request)
+        return ordinary(request)
     except AimsError as error:
-        return finished(call, refused(call, error))
+        return readable(finished(call, refused(call, error)))
     raise AssertionError("it was issued")
