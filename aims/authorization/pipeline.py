@@ -33,7 +33,7 @@ from aims.authentication.errors import (
 from aims.authorization.authenticating import authenticated
 from aims.authorization.binding import with_key
 from aims.authorization.errors import InvalidRequest, MethodNotAllowed, ServerError, UnauthorizedClient
-from aims.authorization.queries import CIBA
+from aims.authorization.queries import CIBA, OF_AGREEMENTS
 from aims.authorization.services import gathering, tokens
 from aims.kit import clock
 from aims.kit.committer import Unavailable
@@ -127,7 +127,15 @@ def is_authenticated(call: Call) -> None:
     # Only these grants' writes depend on what was recalled; for polls, PostgreSQL's.
     grant_type = call.value("grant_type")
     may_recall = grant_type == CLIENT_CREDENTIALS or (grant_type == CIBA and is_possible())
-    call._client = authenticated(call.form, call.request, now=call.now, may_recall=call.may_recall and may_recall)
+    # What these two are about is held by the client alone, so it may name itself: a code, a refresh token, its own token.
+    may_be_public = call.endpoint is Endpoint.REVOKE or grant_type in OF_AGREEMENTS
+    call._client = authenticated(
+        call.form,
+        call.request,
+        now=call.now,
+        may_recall=call.may_recall and may_recall,
+        may_be_public=may_be_public,
+    )
 
 
 def is_agent(call: Call) -> None:

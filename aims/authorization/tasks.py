@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from aims.authorization.services import ping, registrations, requests, running_out
+from aims.authorization.services import families, ping, registrations, requests, running_out
 from aims.kit import clock
 
 
@@ -36,3 +36,9 @@ def expire_grants() -> int:
 def warn_of_grants() -> int:
     """Tell of grants that end soon, each once."""
     return running_out.warn_due(now=clock.now())
+
+
+@shared_task(name="authorization.end_orphaned_families")
+def end_orphaned_families() -> int:
+    """End what people agreed to who were shut out since; it counts no more from that moment on."""
+    return families.end_orphaned(now=clock.now())

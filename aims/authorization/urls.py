@@ -16,6 +16,7 @@ from aims.authorization.endpoints.metadata import metadata
 from aims.authorization.endpoints.register import register, registration
 from aims.authorization.endpoints.revoke import revoke
 from aims.authorization.endpoints.token import token
+from aims.authorization.endpoints.userinfo import userinfo
 from aims.authorization.pipeline import Call, Endpoint, endpoint
 
 
@@ -48,6 +49,7 @@ urlpatterns = [
     path("oauth/bc-authorize", backchannel),
     path("oauth/introspect", introspect),
     path("oauth/revoke", from_anywhere(revoke, methods="POST")),
+    path("oauth/userinfo", from_anywhere(userinfo, methods="GET, POST")),
     path("oauth/register", from_anywhere(register, methods="POST")),
     path("oauth/register/<slug:ref>", from_anywhere(registration, methods="GET, PUT, DELETE")),
 ]

@@ -25,6 +25,7 @@ from aims.authorization.request_events import RequestRefused
 from aims.authorization.services.opening import OpenRequest, open_request
 from aims.authorization.services.order import begin
 from aims.authorization.services.policy import POSTURE_UNKNOWN
+from aims.authorization.services.subjects import person_of
 from aims.authorization.signed_requests import Unpacked
 from aims.authorization.wanted import Action, WantedRefused, wanted
 from aims.credentials import queries as credentials
@@ -167,7 +168,7 @@ def _spend_request(client: Client, signed: Unpacked, *, now: datetime) -> None:
 
 def _subject(agent: Agent, asked: Asked, *, now: datetime) -> User:
     if asked.id_token_hint is not None:
-        person = User.objects.filter(ref=_hinted(agent, asked.id_token_hint, now=now)).only("pk").first()
+        person = person_of(_hinted(agent, asked.id_token_hint, now=now), agent)
     else:
         hint = asked.login_hint or ""
         by = {"email__iexact": hint} if "@" in hint else {"ref": hint}
