@@ -129,9 +129,13 @@ class ServerError(OAuthError):
 
 
 class TrustRefused(AimsError):
-    """What is said about another authorization server can't be."""
+    """What is said about another authorization server can't be. field: which part of it."""
 
     code = "trust_refused"
+
+    def __init__(self, public: str, *, field: str = "issuer") -> None:
+        self.field = field
+        super().__init__(public)
 
 
 class ClientSettingsRefused(AimsError):

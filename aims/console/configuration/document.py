@@ -14,7 +14,17 @@ from aims.authorization.services.clients import AUTH_METHOD, TLS_BOUND, TLS_CLIE
 from aims.kit.errors import AimsError
 
 FILE_MAX_BYTES = 1024 * 1024
-SECTIONS = ("trust_domains", "people", "groups", "resources", "agents", "grants", "policies")
+SECTIONS = (
+    "trust_domains",
+    "people",
+    "groups",
+    "trust_rules",
+    "resources",
+    "agents",
+    "trusted_servers",
+    "grants",
+    "policies",
+)
 
 
 class ConfigurationRefused(AimsError):
@@ -56,6 +66,7 @@ _BUDGET = _object(
     per_day=_COUNT,
     amounts={"type": "object", "maxProperties": 16, "additionalProperties": _text(20)},
 )
+_PROFILE = {"enum": ["chaining", "id-jag"]}
 _ACTION = _object(
     ("name", "title", "reversibility"),
     name=_text(80),
@@ -106,6 +117,22 @@ SCHEMA: dict[str, Any] = _object(
             **{f"{TLS_CLIENT_AUTH}_{name}": _text(TLS_VALUE_MAX, least=0) for name in TLS_NAMES},
         )
     ),
+    trusted_servers=_list(
+        _object(
+            ("issuer", "name"),
+            issuer=_text(2048),
+            name=_text(80),
+            accepts=_list(_PROFILE, most=2),
+            receives=_list(_PROFILE, most=2),
+            scopes=_list(_text(255), most=50),
+            subjects=_list(_object(("subject", "person"), subject=_text(255), person=_EMAIL)),
+            clients=_list(_object(("client_id", "agent"), client_id=_text(255), agent=_text(2048))),
+            matches_email={"type": "boolean"},
+            tells_email={"type": "boolean"},
+            state={"enum": ["active", "retired"]},
+            **_KEYS,
+        )
+    ),
     grants=_list(
         _object(
             ("agent", "resource", "until"),
@@ -120,6 +147,15 @@ SCHEMA: dict[str, Any] = _object(
             budget=_BUDGET,
             depth={"type": "integer", "minimum": 0, "maximum": 4},
             state={"enum": ["active", "revoked"]},
+        )
+    ),
+    trust_rules=_list(
+        _object(
+            ("kind", "value", "owner"),
+            kind={"enum": ["document_host", "redirect_host", "software_id"]},
+            value=_text(255),
+            owner=_EMAIL,
+            state={"enum": ["active", "ended"]},
         )
     ),
     policies=_list(_object(("name", "text"), name=_text(80), text=_text(256 * 1024)), most=1),
@@ -148,10 +184,10 @@ def read(raw: bytes) -> dict[str, list[dict[str, Any]]]:
 
 
 def _check_keys(document: dict[str, Any]) -> None:
-    for section in ("agents", "resources"):
+    for section, name in (("agents", "identifier"), ("resources", "identifier"), ("trusted_servers", "issuer")):
         for item in document.get(section, []):
             if "jwks" in item and "jwks_uri" in item:
-                raise ConfigurationRefused(f"{section}/{item['identifier']}: give jwks or jwks_uri, not both.")
+                raise ConfigurationRefused(f"{section}/{item[name]}: give jwks or jwks_uri, not both.")
 
 
 def _first_line(error: Exception) -> str:

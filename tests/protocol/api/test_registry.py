@@ -244,3 +244,26 @@ def test_the_log_is_read_with_proof_and_the_reading_is_recorded(desk: Desk, sequ
     for query in ("colour=red", "limit=201", "before=x", "since=never"):
         assert problem_of(desk.get(f"audit-entries/?{query}"))[0] == 400
     assert problem_of(desk.get("audit-entries/999999/"))[0] == 404
+
+
+def test_servers_of_other_domains_are_trusted_and_retired(desk: Desk) -> None:
+    ada, courier = desk.stage.ada, desk.stage.agent
+    body = {
+        "issuer": "https://idp.example",
+        "name": "Idp",
+        "accepts": ["chaining"],
+        "scopes": ["accounts.read"],
+        "subjects": [{"subject": "ada@there", "person": ada.ref}],
+        "clients": [{"client_id": "courier-there", "agent": courier.ref}],
+    }
+    made = desk.call("POST", "trusted-servers/", body).json()
+    assert (made["accepts"], made["subjects"][0]["person"], made["clients"][0]["agent"]) == (
+        ["chaining"],
+        ada.ref,
+        courier.ref,
+    )
+    again = desk.call("POST", "trusted-servers/", body | {"accepts": []}).json()
+    assert (again["ref"], again["accepts"]) == (made["ref"], [])
+    assert desk.call("POST", "trusted-servers/", body | {"accepts": ["x"]}).status_code == 400
+    assert desk.call("POST", "trusted-servers/", body | {"issuer": "http://idp.example"}).status_code in (400, 409, 422)
+    assert desk.call("POST", f"trusted-servers/{made['ref']}/retire/").json()["retired_at"]
