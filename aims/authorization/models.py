@@ -253,9 +253,6 @@ class BackchannelRequest(models.Model):
         db_default="",
         help_text="thumbprint of the key that asked; only it redeems",
     )
-    x5t_s256 = models.CharField(
-        max_length=43, blank=True, default="", db_default="", help_text="likewise, of its certificate; RFC 8705 §3.1"
-    )
 
 
 class TokenKind(models.TextChoices):

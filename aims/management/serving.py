@@ -13,6 +13,7 @@ import uvicorn
 from django.conf import settings
 from django.db import connections
 
+from aims.authorization.services import gathering
 from aims.celery import DELIVER_PINGS, app
 from aims.console import live
 from aims.console.jobs import Embedded, wake_deliveries
@@ -67,13 +68,15 @@ def serve_pages(host: str, port: int, *, on_ready: Any = None) -> None:
         timeout_keep_alive=KEPT_ALIVE_S,
     )  # fmt: skip
     try:
-        asyncio.run(_serve(uvicorn.Server(config), on_ready))
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop's, where it is installed
+            runner.run(_serve(uvicorn.Server(config), on_ready))
     except KeyboardInterrupt:
         print("Stopping.", file=sys.stderr)
 
 
 async def _serve(server: uvicorn.Server, on_ready: Any) -> None:
     live.serve_on(asyncio.get_running_loop())
+    gathering.start()
     others = asyncio.create_task(live.listen_for_others()) if settings.IS_SCALED else None
     ready = asyncio.create_task(_tell(server, on_ready)) if on_ready else None
     try:
@@ -82,6 +85,7 @@ async def _serve(server: uvicorn.Server, on_ready: Any) -> None:
         for task in (others, ready):
             if task:
                 task.cancel()
+        await asyncio.to_thread(gathering.stop)  # behind the last answer: uvicorn waits for those that it has begun
 
 
 async def _tell(server: uvicorn.Server, on_ready: Any) -> None:

@@ -13,7 +13,6 @@ from typing import TypeVar
 from django.conf import settings
 from django.db import transaction
 
-from aims.authentication.bound import Bound
 from aims.authentication.client import Client
 from aims.authentication.replay import Proof, spend
 from aims.authorization import queries
@@ -77,7 +76,7 @@ def once(client: Client, verb: Callable[[], T], refused: Callable[[AimsError], N
 def ask(client: Client, agent: Agent, asked: Asked, signed: Unpacked | None, *, mode: str, now: datetime) -> Accepted:
     """Open an approval request by CIBA and return its id. Call it in a transaction.
 
-    With a key by DPoP or a certificate to be bound to, only that one will redeem it.
+    With a DPoP key, only that key will redeem it.
 
     Raises InvalidRequest (a signed request used twice), InvalidTarget, UnknownUserId, AskDenied, TooManyOpen and
     those of RFC 9396.
@@ -107,7 +106,7 @@ def ask(client: Client, agent: Agent, asked: Asked, signed: Unpacked | None, *, 
         requested_expiry_s=asked.requested_expiry_s,
         binding=client.binding,
     )
-    return _open(command, asked, signed, mode=mode, bound=client.bound, now=now)
+    return _open(command, asked, signed, mode=mode, jkt=client.jkt, now=now)
 
 
 def record_refusal(agent: Agent, error: AimsError, *, resource: str | None = None) -> None:
@@ -127,7 +126,7 @@ def record_refusal(agent: Agent, error: AimsError, *, resource: str | None = Non
 
 
 def _open(
-    command: OpenRequest, asked: Asked, signed: Unpacked | None, *, mode: str, bound: Bound, now: datetime
+    command: OpenRequest, asked: Asked, signed: Unpacked | None, *, mode: str, jkt: str, now: datetime
 ) -> Accepted:
     request = open_request(command, now=now)
     auth_req_id = new_secret()  # §7.3: 256 bits, of A-Z a-z 0-9 - _
@@ -136,8 +135,7 @@ def _open(
         auth_req_id_hash=digest(auth_req_id),
         mode=mode,
         interval_s=INTERVAL_S,
-        jkt=bound.jkt,
-        x5t_s256=bound.x5t_s256,
+        jkt=jkt,
         signed_request=signed.raw if signed else None,
         sealed_delivery=_sealed(auth_req_id, asked.notification_token) if asked.notification_token else None,
     )

@@ -98,8 +98,9 @@ def _outcome(agent: Agent, auth_req_id: str, *, bound: Bound, now: datetime) -> 
     if door is None:
         return _refused(agent, "", InvalidGrant())
     request = door.request
-    if not bound.holds(jkt=door.jkt, x5t_s256=door.x5t_s256):  # before anything is consumed: its holder may still come
-        return _refused(agent, request.ref, InvalidGrant("Prove the key that the request was made with."))
+    # Before anything is consumed: its holder may still come. Not by certificate: these are renewed by the hour.
+    if not bound.holds(jkt=door.jkt, x5t_s256=""):
+        return _refused(agent, request.ref, InvalidGrant("Prove by DPoP the key that the request was made with."))
     if RequestState(request.state) in OPEN and request.expires_at > now:
         return polling.answer_pending(door, now=now)
     if error := _not_redeemable(request, now=now):

@@ -14,7 +14,17 @@ from aims.authorization.services.clients import AUTH_METHOD, TLS_BOUND, TLS_CLIE
 from aims.kit.errors import AimsError
 
 FILE_MAX_BYTES = 1024 * 1024
-SECTIONS = ("trust_domains", "people", "groups", "resources", "agents", "trusted_servers", "grants", "policies")
+SECTIONS = (
+    "trust_domains",
+    "people",
+    "groups",
+    "trust_rules",
+    "resources",
+    "agents",
+    "trusted_servers",
+    "grants",
+    "policies",
+)
 
 
 class ConfigurationRefused(AimsError):
@@ -137,6 +147,15 @@ SCHEMA: dict[str, Any] = _object(
             budget=_BUDGET,
             depth={"type": "integer", "minimum": 0, "maximum": 4},
             state={"enum": ["active", "revoked"]},
+        )
+    ),
+    trust_rules=_list(
+        _object(
+            ("kind", "value", "owner"),
+            kind={"enum": ["document_host", "redirect_host", "software_id"]},
+            value=_text(255),
+            owner=_EMAIL,
+            state={"enum": ["active", "ended"]},
         )
     ),
     policies=_list(_object(("name", "text"), name=_text(80), text=_text(256 * 1024)), most=1),

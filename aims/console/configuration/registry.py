@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from aims.authorization.client_models import TrustRule
 from aims.authorization.services import agents as stopping
+from aims.authorization.services import trust_rules
 from aims.authorization.services.clients import ClientSettings, proving, settings_of
 from aims.console import registering
 from aims.console.configuration.change import Applying, Change
@@ -72,6 +74,22 @@ def apply_agent(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
     elif agent.state != "retired":
         yield from _change_agent(agent, item, owner, groups, ctx)
     yield from _move_agent(agent, item, ctx)
+
+
+def apply_trust_rule(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
+    """Add a trust rule, or end it. Another owner is another rule: the old one ends."""
+    row = (
+        TrustRule.objects.select_related("owner").filter(kind=item["kind"], value=item["value"], ended_at=None).first()
+    )
+    owner, is_wanted = _person(item["owner"]), item.get("state", "active") == "active"
+    name = f"{item['kind']} {item['value']}"
+    if row is not None and not (is_wanted and row.owner == owner):
+        trust_rules.end_rule(row, by=ctx.by, now=ctx.now)
+        yield Change(sign="-", kind="trust rule", name=name, what="ended")
+        row = None
+    if row is None and is_wanted:
+        trust_rules.add_rule(item["kind"], item["value"], owner=owner, by=ctx.by, now=ctx.now)
+        yield Change(sign="+", kind="trust rule", name=name)
 
 
 def _change_agent(

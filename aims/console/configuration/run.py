@@ -19,6 +19,7 @@ _ORDER: tuple[tuple[str, Section], ...] = (
     ("trust_domains", registry.apply_trust_domain),
     ("people", persons.apply_person),
     ("groups", persons.apply_group),
+    ("trust_rules", registry.apply_trust_rule),
     ("agents", registry.apply_agent),
     ("resources", registry.apply_resource),
     ("trusted_servers", trust.apply_trusted_server),
