@@ -21,6 +21,7 @@ from aims.authorization.code_events import CodeReused
 from aims.authorization.errors import InvalidAuthorizationDetails, InvalidGrant, InvalidRequest, Outdated
 from aims.authorization.identity import OFFLINE, OPENID, at_hash, id_token
 from aims.authorization.models import PUBLIC, AuthorizationCode
+from aims.authorization.request_errors import ExpiredToken
 from aims.authorization.services import redemption, tokens
 from aims.authorization.services.agreed import (
     Narrower,
@@ -134,7 +135,10 @@ def _token(
         return access_token(code, client, narrower, now=now)
     if narrower.details is not None:
         raise InvalidAuthorizationDetails("What was approved is redeemed exactly as approved.")
-    return redemption.redeem_approved(code.request, bound=client.bound, code=code, now=now)
+    redeemed = redemption.redeem_approved(code.request, bound=client.bound, code=code, now=now)
+    if isinstance(redeemed, ExpiredToken):  # CIBA's word; here a grant that has lapsed is RFC 6749 §5.2's
+        return InvalidGrant("The approval has lapsed.")
+    return redeemed
 
 
 def _identity(code: AuthorizationCode, prepared: tokens.Prepared, *, now: datetime) -> str:

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from aims.authorization.models import AccessToken, AuthorizationCode, DelegationGrant, GrantUse, RefreshToken
+from aims.authorization.models import (
+    AccessToken,
+    Application,
+    AuthorizationCode,
+    DelegationGrant,
+    GrantUse,
+    RefreshToken,
+)
 from aims.authorization.services.agents import suspend_agent
 from aims.authorization.services.grants import NarrowGrant, narrow_grant, revoke_grant
 from aims.authorization.services.metering import set_limits
@@ -236,8 +243,7 @@ def test_without_offline_access_there_is_no_refresh_token(ada: Agreed, scope: st
 
 
 def test_a_client_without_the_grant_type_gets_no_refresh_token(ada: Agreed) -> None:
-    ada.on.agent.application.grant_types = [CODE]
-    ada.on.agent.application.save()
+    Application.objects.update(grant_types=[CODE])
     assert "refresh_token" not in granted(ada.redeem(ada.code()))
 
 
