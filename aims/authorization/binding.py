@@ -10,25 +10,29 @@ from django.http import HttpRequest
 from aims.authentication import dpop
 from aims.authentication.client import Client
 from aims.authentication.errors import InvalidDpopProof
-from aims.authorization import queries
+from aims.authorization import fapi, queries
 from aims.kit.kept import Kept
 
 _known: Kept[tuple[str, int], bool] = Kept()
 
 
-def with_key(client: Client, request: HttpRequest, *, now: datetime) -> Client:
+def with_key(client: Client, request: HttpRequest, *, now: datetime, is_demanded: bool = True) -> Client:
     """Return the client with the key that its request proves, which everything issued is bound to.
 
+    is_demanded: whether something may be issued at once, so that who has to be bound must prove a key now.
     Nothing is written, so nothing is consumed. Raises InvalidDpopProof, UseDpopNonce.
     """
     key = dpop.read_key(
         request.headers, method=str(request.method), path=request.path, client=client.identifier, now=now
     )
-    if key is None and _must_prove(client):
+    if key is None and is_demanded and _must_prove(client):
         raise InvalidDpopProof(
             "This client has registered to prove its key by DPoP with every request.", reason="missing"
         )
-    return replace(client, key=key) if key else client
+    bound = replace(client, key=key) if key else client
+    if is_demanded and client.agent is not None:
+        fapi.check_bound(is_bound=bound.binding != "none")
+    return bound
 
 
 def _must_prove(client: Client) -> bool:

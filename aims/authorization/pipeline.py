@@ -52,6 +52,7 @@ class Endpoint(Flag):
     BC_AUTHORIZE = auto()
     INTROSPECT = auto()
     REVOKE = auto()
+    PAR = auto()
 
 
 @dataclass
@@ -134,24 +135,30 @@ def proves_its_key(call: Call) -> None:
     call._client = with_key(call.client, call.request, now=call.now)
 
 
+def may_prove_its_key(call: Call) -> None:
+    """RFC 9449 §10.1: a proof with the pushed request binds the code; who has none yet can still bind its tokens."""
+    call._client = with_key(call.client, call.request, now=call.now, is_demanded=False)
+
+
 def is_resource_server(call: Call) -> None:
     """RFC 7662 §2.1, §4: only the resource server a token is for may ask about it."""
     if call.client.resource is None:
         raise UnauthorizedClient
 
 
-_ALL = Endpoint.TOKEN | Endpoint.BC_AUTHORIZE | Endpoint.INTROSPECT | Endpoint.REVOKE
-_OURS = Endpoint.TOKEN | Endpoint.INTROSPECT | Endpoint.REVOKE  # the backchannel's verb authenticates in its own order
+_ALL = Endpoint.TOKEN | Endpoint.BC_AUTHORIZE | Endpoint.INTROSPECT | Endpoint.REVOKE | Endpoint.PAR
+_OURS = _ALL & ~Endpoint.BC_AUTHORIZE  # the backchannel's verb authenticates in its own order
 CHECKS: tuple[tuple[Callable[[Call], None], Endpoint], ...] = (
-    # check             token  bc-authorize  introspect  revoke
+    # check             token  bc-authorize  introspect  revoke  par
     (is_post, _ALL),
     (has_no_query, _ALL),
     (is_form, _ALL),
     (repeats_nothing, _ALL),
     (is_authenticated, _OURS),
-    (is_agent, Endpoint.TOKEN | Endpoint.REVOKE),
+    (is_agent, Endpoint.TOKEN | Endpoint.REVOKE | Endpoint.PAR),
     (is_resource_server, Endpoint.INTROSPECT),
     (proves_its_key, Endpoint.TOKEN),  # the backchannel's verb asks for itself
+    (may_prove_its_key, Endpoint.PAR),
 )
 
 Handler = Callable[[Call], HttpResponse]
