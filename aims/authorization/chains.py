@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from aims.authorization.impact import family_of
@@ -48,9 +48,18 @@ class Hop:
 
 @dataclass(frozen=True, kw_only=True)
 class Path:
-    """A way in which an agent could do something: its own grant first, then those of the agents that it would go through."""
+    """A way in which an agent could do something: its own grant first, then those of the agents that it would go through.
+
+    more: how many other sets of grants make the same way.
+    """
 
     grants: tuple[DelegationGrant, ...]
+    more: int = 0
+
+    @property
+    def agents(self) -> tuple[int, ...]:
+        """Whom it goes through, by primary key."""
+        return tuple(grant.agent_id for grant in self.grants)
 
     @property
     def is_open(self) -> bool:
@@ -105,9 +114,19 @@ def who_could(resource: Resource, action: str, *, now: datetime) -> list[Path]:
     found: list[Path] = []
     level = [Path(grants=(grant,)) for grant in _holding(action, now=now, resources=[resource.pk])]
     for _hop in range(DEPTH_MAX + 1):
+        level = _merged(level)
         found += level
         level = list(_callers(level, action, now=now))
     return found[:PATHS_MAX]
+
+
+def _merged(paths: Iterable[Path]) -> list[Path]:
+    """Return one path for each row of agents, that with the first grants."""
+    found: dict[tuple[int, ...], Path] = {}
+    for path in paths:
+        first = found.get(path.agents)
+        found[path.agents] = replace(first, more=first.more + 1) if first else path
+    return list(found.values())
 
 
 def _callers(paths: Iterable[Path], action: str, *, now: datetime) -> Iterator[Path]:
@@ -119,7 +138,7 @@ def _callers(paths: Iterable[Path], action: str, *, now: datetime) -> Iterator[P
     operators: dict[int, int] = {resource: agent for resource, agent in runs if agent is not None}
     for grant in _holding(action, now=now, resources=operators):
         for path in by_agent[operators[grant.resource_id]]:
-            if grant.agent_id not in {each.agent_id for each in path.grants}:
+            if grant.agent_id not in path.agents:
                 yield Path(grants=(grant, *path.grants))
 
 

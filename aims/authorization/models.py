@@ -13,14 +13,15 @@ from oauth2_provider.models import (
     AbstractAccessToken,
     AbstractApplication,
     AbstractDeviceGrant,
-    AbstractGrant,
     AbstractIDToken,
-    AbstractRefreshToken,
 )
 
 from aims.authorization.client_models import CLIENT_ID_MAX as CLIENT_ID_MAX
 from aims.authorization.client_models import ClientRegistration as ClientRegistration
 from aims.authorization.client_models import TrustRule as TrustRule
+from aims.authorization.code_models import AuthorizationCode as AuthorizationCode
+from aims.authorization.code_models import PairwiseSubject as PairwiseSubject
+from aims.authorization.code_models import RefreshToken as RefreshToken
 from aims.authorization.states import RequestState
 from aims.identifier.models import AgentState
 from aims.kit import clock
@@ -296,6 +297,9 @@ class AccessToken(AbstractAccessToken):
     audience = models.CharField(max_length=2048, blank=True)
     authorization_details = models.JSONField(null=True)
     request = models.ForeignKey(ApprovalRequest, models.PROTECT, null=True, related_name="tokens")
+    code = models.ForeignKey(
+        settings.OAUTH2_PROVIDER_GRANT_MODEL, models.PROTECT, null=True, related_name="tokens", help_text="its family"
+    )
     issued_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     parent = models.ForeignKey(
@@ -332,24 +336,10 @@ class AccessToken(AbstractAccessToken):
         AccessToken.of_every_kind.filter(pk=self.pk, revoked_at=None).update(revoked_at=clock.now())
 
 
-class RefreshToken(AbstractRefreshToken):
-    """Swapped so that a later release can add columns; agents get none in this one."""
-
-    class Meta(AbstractRefreshToken.Meta):
-        pass
-
-
 class IDToken(AbstractIDToken):
     """Swapped so that a later release can add columns."""
 
     class Meta(AbstractIDToken.Meta):
-        pass
-
-
-class AuthorizationCode(AbstractGrant):
-    """The toolkit's authorization code; ``Grant`` means delegation grant in this house."""
-
-    class Meta(AbstractGrant.Meta):
         pass
 
 

@@ -65,6 +65,7 @@ def example_context() -> dict[str, Any]:
             {"label": "Inbox", "href": "#nav-item", "icon": "inbox", "count": 3, "is_current": True},
             {"label": "Agents", "href": "#nav-item", "icon": "plug", "count": 0, "is_current": False},
         ],
+        "meter": {"percent": 73, "label": "Budget used", "tone": "plain"},
         "points": ["2 tokens end now", "1 waiting request is withdrawn"],
         "diff": [
             ("place", "@@ -6,3 +6,3 @@"),

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from aims.authorization.models import ApprovalRequest
-from aims.authorization.queries import inbox_of, waiting_count
+from aims.authorization.queries import NOTICE_BEFORE, ends_soon, inbox_of, live_grants, waiting_count
 from aims.authorization.states import OPEN
+from aims.console.templatetags import words
 from aims.identifier.models import Agent, AgentState
 from aims.people.models import Passkey, User
 from aims.people.queries import roles_held
@@ -84,8 +86,24 @@ def _troubles(person: User, agents: tuple[Agent, ...], *, is_admin: bool, now: d
                 href=f"/agents/{agent.ref}/",
                 action=_("Look at it"),
             )
+    yield from _ending_grants(person, now=now)
     if is_admin:
         yield from _policy_troubles()
+
+
+def _ending_grants(person: User, *, now: datetime) -> Iterator[Trouble]:
+    """Yield the grants that this person gave, or whose agent they answer for, and that end soon."""
+    concerned = live_grants(now=now).filter(Q(from_person=person) | Q(agent__owner=person))
+    soon = concerned.filter(until_at__lte=now + NOTICE_BEFORE).order_by("until_at", "pk")
+    for grant in [grant for grant in soon if ends_soon(grant, now=now)][:SHOWN]:
+        names = {"agent": grant.agent.name, "resource": grant.resource.name}
+        yield Trouble(
+            tone="waiting",
+            title=_("What %(agent)s may do at %(resource)s ends soon.") % names,
+            text=_("On %(at)s. To let it go on, give it a new grant.") % {"at": words.stamp(grant.until_at)},
+            href=reverse("grant", args=[grant.ref]),
+            action=_("Look at it"),
+        )
 
 
 def _weight(trouble: Trouble) -> int:

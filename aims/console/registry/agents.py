@@ -53,7 +53,7 @@ def agent_page(request: HttpRequest, ref: str) -> HttpResponse:
     asked = questions.of_agent(agent, may_retire=person.has_role("admin"), now=now) if may_act else {}
     shown = {
         "agent": agent,
-        "layers": stack_of(agent, now=now, may_mend=may_act),
+        "layers": stack_of(agent, reader=person, now=now, may_mend=may_act),
         "may_act": may_act,
         "questions": asked,
         "groups": list(agent.related_groups.order_by("name")),

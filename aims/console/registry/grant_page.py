@@ -101,8 +101,10 @@ def narrow(request: HttpRequest, ref: str) -> HttpResponse:
     except AimsError as error:
         put(form, error)
         return render(request, "grants/narrow.html", context, status=422)
-    context["preview"] = _preview(narrowing(grant, **terms), now=now)
-    context["sent"] = [(name, value) for name, values in request.GET.lists() for value in values]
+    if "edit" not in request.GET:
+        context["preview"] = _preview(narrowing(grant, **terms), now=now)
+        context["sent"] = [(name, value) for name, values in request.GET.lists() for value in values]
+        context["again"] = f"?{request.GET.urlencode()}&edit="
     return render(request, "grants/narrow.html", context)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -11,15 +12,22 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from aims.authorization.models import AccessToken, ApprovalRequest, DelegationGrant
+from aims.authorization.queries import live_grants
 from aims.authorization.services.clients import settings_of
+from aims.authorization.standing import Gauge, gauges_of
+from aims.console.registry.grant_words import Meter, meter
+from aims.console.registry.rights import may_end
 from aims.console.templatetags import words
 from aims.credentials import queries as keys
 from aims.identifier.models import Agent
+from aims.people.models import User
+
+GRANTS_MAX = 200  # of one agent, added up on its page
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One row. tone: yes, no, waiting, info or plain. is_dimmed: a lower row is broken."""
+    """One row. tone: yes, no, waiting, info or plain. is_dimmed: a lower row is broken. meter: how much is used, if it is."""
 
     name: str
     text: str
@@ -30,15 +38,16 @@ class Layer:
     href: str = ""
     action: str = ""
     is_dimmed: bool = False
+    meter: Meter | None = None
 
 
-def stack_of(agent: Agent, *, now: datetime, may_mend: bool) -> list[Layer]:
+def stack_of(agent: Agent, *, reader: User, now: datetime, may_mend: bool) -> list[Layer]:
     """Return the layers, top to bottom. may_mend: whether the reader may change the agent."""
     has_keys = bool(keys.keys_of(agent.ref)) or keys.jwks_uri_of(agent.ref) is not None
     is_sound = agent.state == "active" and has_keys
     return [
         _observability(agent, is_dimmed=not is_sound),
-        _authorization(agent, now=now, may_mend=may_mend, is_dimmed=not is_sound),
+        _authorization(agent, reader=reader, now=now, may_mend=may_mend, is_dimmed=not is_sound),
         _authentication(agent, has_keys, is_dimmed=not is_sound),
         _credentials(agent, has_keys, may_mend=may_mend),
         _identifier(agent),
@@ -67,20 +76,33 @@ def _times(asked: int) -> str:
     return ngettext("asked a person once", "asked a person %(n)s times", asked) % {"n": asked}
 
 
-def _authorization(agent: Agent, *, now: datetime, may_mend: bool, is_dimmed: bool) -> Layer:
-    count = DelegationGrant.objects.filter(agent=agent, revoked_at=None, until_at__gt=now).count()
+def _authorization(agent: Agent, *, reader: User, now: datetime, may_mend: bool, is_dimmed: bool) -> Layer:
+    grants = list(live_grants(now=now).filter(agent=agent).select_related("parent")[:GRANTS_MAX])
+    count, tightest = len(grants), _tightest(grants, now=now)
     may_give = may_mend and not count
+    words_of = ngettext("%(n)s grant in force", "%(n)s grants in force", count) % {"n": count}
+    revocable = sum(may_end(reader, grant) for grant in grants)
+    mine = ngettext("%(n)s revocable by you", "%(n)s revocable by you", revocable) % {"n": revocable}
     return Layer(
         name=_("Authorization"),
-        text=ngettext("%(n)s grant in force", "%(n)s grants in force", count) % {"n": count},
-        tag=_("Bounded") if count else _("Nothing granted"),
-        tone="yes" if count else "plain",
-        href=f"{reverse('grant-new')}?agent={agent.ref}"
-        if may_give
-        else f"{reverse('grants')}?q={quote(agent.identifier)}",
+        text=f"{words_of} · {tightest.text}" if tightest else words_of,
+        tag=mine if revocable else _("Bounded") if count else _("Nothing granted"),
+        tone="plain" if revocable or not count else "yes",
+        href=f"{reverse('grant-new')}?agent={agent.ref}" if may_give else f"{reverse('grants')}?agent={agent.ref}",
         action=_("Give it one") if may_give else _("See the grants"),
         is_dimmed=is_dimmed,
+        meter=tightest,
     )
+
+
+def _tightest(grants: Sequence[DelegationGrant], *, now: datetime) -> Meter | None:
+    """Return the budget, added up over the grants, of which most is used; None without any."""
+    added: dict[str, Gauge] = {}
+    for gauge in (each for gauges in gauges_of(grants, now=now).values() for each in gauges):
+        held = added.get(gauge.unit, Gauge(unit=gauge.unit, used=0, most=0))
+        added[gauge.unit] = Gauge(unit=gauge.unit, used=held.used + gauge.used, most=held.most + gauge.most)
+    fullest = max(added.values(), key=lambda gauge: gauge.used / gauge.most, default=None)
+    return meter(fullest) if fullest else None
 
 
 def _authentication(agent: Agent, has_keys: bool, *, is_dimmed: bool) -> Layer:
