@@ -51,6 +51,7 @@ LOG_KEY_FILE = os.environ.get("AIMS_LOG_KEY_FILE", "")
 CHECKPOINT_DIR = os.environ.get("AIMS_CHECKPOINT_DIR", "")
 METRICS_TOKEN = text("METRICS_TOKEN")
 DPOP_NONCE = flag("DPOP_NONCE")
+FAPI = flag("FAPI")
 
 # -- Django --------------------------------------------------------------------------------------
 SECRET_KEY = text("SECRET_KEY")

@@ -16,7 +16,8 @@ class PushedRequest(models.Model):
     reference_hash: of what follows ``urn:ietf:params:oauth:request_uri:``. parameters: of ``authorize.parameters_of``,
     read again at each step. jkt: of the key that alone redeems the code, or empty. is_pushed: the client
     authenticated; else a person brought it in their browser. seen_at: when somebody signed in first saw it.
-    person, terms, approval: set together, when what they agreed to waits for a signed decision; terms: of ``Terms``.
+    person, session_hash, terms, approval: set together, when what they agreed to waits for a signed decision; terms: of
+    ``Terms``. Only that browser goes on from there.
     """
 
     ref = models.CharField(max_length=40, unique=True, default=partial(new_ref, "par"), editable=False)
@@ -29,6 +30,7 @@ class PushedRequest(models.Model):
     expires_at = models.DateTimeField(db_index=True)
     seen_at = models.DateTimeField(null=True)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+")
+    session_hash = models.CharField(max_length=64, blank=True, default="", db_default="")
     terms = models.JSONField(null=True)
     approval = models.OneToOneField("ApprovalRequest", models.CASCADE, null=True, related_name="pushed")
 

@@ -85,7 +85,7 @@ class TokensEnded(Event, type="authorization.tokens.ended", title="Ended tokens"
 class ClientConfigured(Event, type="authorization.client.configured", title="Set how an agent is told", tone="info"):
     """How an agent takes delivery of decisions. endpoint_hash: of the address that is pinged, None for poll.
 
-    dpop_bound: its tokens must be bound to a key.
+    dpop_bound: its tokens must be bound to a key. redirect_hashes: of where browsers may bring it codes.
     """
 
     agent: str
@@ -93,3 +93,4 @@ class ClientConfigured(Event, type="authorization.client.configured", title="Set
     endpoint_hash: str | None
     request_signing_alg: str | None
     dpop_bound: bool
+    redirect_hashes: list[str]

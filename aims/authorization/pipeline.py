@@ -32,6 +32,7 @@ from aims.authentication.errors import (
 )
 from aims.authorization.binding import with_key
 from aims.authorization.errors import InvalidRequest, MethodNotAllowed, ServerError, UnauthorizedClient
+from aims.authorization.errors import described as described
 from aims.authorization.queries import CIBA
 from aims.authorization.services import tokens
 from aims.kit import clock
@@ -42,7 +43,6 @@ from audit.write import count_failure
 
 log = logging.getLogger(__name__)
 REPEATABLE = frozenset({"resource", "audience"})  # RFC 8707 §2, RFC 8693 §2.1
-_NOT_IN_DESCRIPTION = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 _METHOD = "private_key_jwt"
 NONCE_HEADER = "DPoP-Nonce"
 
@@ -198,11 +198,6 @@ def error_response(error: AimsError) -> HttpResponse:
     if retry_after_s := getattr(error, "retry_after_s", None):
         response["Retry-After"] = str(retry_after_s)
     return response
-
-
-def described(text: str) -> str:
-    """Return a text in the characters that error_description may have. Spec: RFC 6749 §5.2."""
-    return _NOT_IN_DESCRIPTION.sub(lambda found: "'" if found[0] == '"' else "?", text)
 
 
 def _run(call: Call, checks: tuple[Callable[[Call], None], ...], handler: Handler) -> HttpResponse:

@@ -14,7 +14,7 @@ from audit.canonical import CanonicalError, decode, encode
 
 DETAILS_MAX_BYTES = 16 * 1024
 DETAILS_MAX_COUNT = 16
-HARDNESS = ("read-only", "reversible", "externally-reversible", "irreversible")
+HARDNESS = cards.HARDNESS
 OPENID = "openid"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from aims.authentication import dpop
+from aims.authorization import fapi
 from aims.authorization.endpoints.ciba_token import CIBA
 from aims.authorization.endpoints.published import Published
 from aims.authorization.endpoints.token import GRANTS
@@ -26,13 +27,21 @@ def document() -> dict[str, Any]:
         "introspection_endpoint": f"{issuer}/oauth/introspect",
         "revocation_endpoint": f"{issuer}/oauth/revoke",
         "grant_types_supported": sorted(GRANTS),
-        "response_types_supported": [],  # no authorization endpoint is open
+        "authorization_endpoint": f"{issuer}/oauth/authorize",
+        "pushed_authorization_request_endpoint": f"{issuer}/oauth/par",
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "request_uri_parameter_supported": False,  # but for ours (RFC 9126 §5)
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
         "authorization_details_types_supported": _detail_types(),
         "ui_locales_supported": ["en"],
         "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
     }
+    if fapi.is_on():  # else a public client, which has no key to prove, may come without
+        body["require_pushed_authorization_requests"] = True
     for name in ("token", "introspection", "revocation"):
         body[f"{name}_endpoint_auth_methods_supported"] = METHODS
         body[f"{name}_endpoint_auth_signing_alg_values_supported"] = algorithms

@@ -9,7 +9,7 @@ from aims.authorization import authorize, fapi, target
 from aims.authorization.errors import InvalidRequest, UnauthorizedClient
 from aims.authorization.known_clients import KnownClient, client_for
 from aims.authorization.pipeline import Call, Endpoint, answer, endpoint
-from aims.authorization.services import consenting, pushing
+from aims.authorization.services import pushing, seeking
 
 CODE = "authorization_code"
 
@@ -27,7 +27,7 @@ def par(call: Call) -> HttpResponse:
     jkt = one_key(call, requested)
     call.resource = target.loggable((requested.resource,))
     assert call.client.agent is not None
-    consenting.sought_by(call.client.agent, requested)  # what can't be had is refused before a person is troubled
+    seeking.sought_by(call.client.agent, requested)  # what can't be had is refused before a person is troubled
     pushed = pushing.push(call.client, requested, parameters, jkt=jkt, now=call.now)
     return answer({"request_uri": pushed.request_uri, "expires_in": pushed.expires_in}, 201)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from aims.authorization import fapi, redirects
 from aims.authorization.errors import ClientSettingsRefused
 from aims.authorization.events import ClientConfigured
 from aims.authorization.models import Application
@@ -20,19 +21,23 @@ from audit.write import NOBODY, Facts, record
 
 DELIVERY_MODES = ("poll", "ping")
 ENDPOINT_MAX = 2048
+REDIRECT_URIS_MAX = 10
+CODE_GRANTS = ["authorization_code", "refresh_token"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClientSettings:
-    """CIBA Core 1.0 §4, RFC 9449 §5.2.
+    """CIBA Core 1.0 §4, RFC 9449 §5.2, RFC 7591 §2.
 
     request_signing_alg: empty where requests need no signature of their own. dpop_bound: its requests need a DPoP proof.
+    redirect_uris: where a person's browser may bring it codes; with any it may use codes and refresh tokens.
     """
 
     delivery_mode: str = "poll"
     notification_endpoint: str = ""
     request_signing_alg: str = ""
     dpop_bound: bool = False
+    redirect_uris: tuple[str, ...] = ()
 
 
 def settings_of(agent: Agent) -> ClientSettings:
@@ -65,6 +70,7 @@ def configure_client(agent: Agent, settings: ClientSettings, *, by: str, now: da
             else None,
             request_signing_alg=settings.request_signing_alg or None,
             dpop_bound=settings.dpop_bound,
+            redirect_hashes=[tagged_hash(uri.encode()) for uri in settings.redirect_uris],
         )
         record(event, by=by, facts=_facts(held))
     agent.refresh_from_db()
@@ -83,6 +89,19 @@ def _check(settings: ClientSettings) -> None:
         raise ClientSettingsRefused("The notification endpoint is longer than 2,048 characters.")
     if settings.notification_endpoint:
         fetch.check_url(settings.notification_endpoint)
+    _check_redirects(settings.redirect_uris)
+
+
+def _check_redirects(uris: tuple[str, ...]) -> None:
+    if len(set(uris)) != len(uris) or len(uris) > REDIRECT_URIS_MAX:
+        raise ClientSettingsRefused(f"At most {REDIRECT_URIS_MAX} redirect URIs, each once.")
+    for uri in uris:
+        try:
+            redirects.check(uri, application_type="")
+        except redirects.RedirectRefused as error:
+            raise ClientSettingsRefused(f"A redirect URI can not be registered: {error}.") from error
+        if fapi.is_on() and not uri.startswith("https:"):
+            raise ClientSettingsRefused("A redirect URI must be https (FAPI 2.0).")
 
 
 def _shadow(agent: Agent) -> Application:
@@ -103,6 +122,9 @@ def _store(row: Application, settings: ClientSettings) -> None:
     row.backchannel_client_notification_endpoint = settings.notification_endpoint
     row.backchannel_authentication_request_signing_alg = settings.request_signing_alg
     row.dpop_bound_access_tokens = settings.dpop_bound
+    row.redirect_uris = " ".join(settings.redirect_uris)
+    others = [name for name in row.grant_types if name not in CODE_GRANTS]
+    row.grant_types = others + (CODE_GRANTS if settings.redirect_uris else [])
     row.save()
 
 
@@ -112,6 +134,7 @@ def _settings(row: Application) -> ClientSettings:
         notification_endpoint=row.backchannel_client_notification_endpoint,
         request_signing_alg=row.backchannel_authentication_request_signing_alg,
         dpop_bound=row.dpop_bound_access_tokens,
+        redirect_uris=tuple(row.redirect_uris.split()),
     )
 
 

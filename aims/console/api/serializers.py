@@ -8,7 +8,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from aims.authorization.models import Application, ApprovalRequest, DelegationGrant
-from aims.authorization.services.clients import DELIVERY_MODES
+from aims.authorization.redirects import REDIRECT_URI_MAX
+from aims.authorization.services.clients import DELIVERY_MODES, REDIRECT_URIS_MAX
 from aims.identifier.models import Agent, Resource, ResourceAction, Reversibility, TrustDomain
 from aims.kit.strict import StrictSerializer
 from aims.people.models import Group, User
@@ -20,6 +21,7 @@ _CLIENT = {
     "backchannel_client_notification_endpoint": "notification_endpoint",
     "backchannel_authentication_request_signing_alg": "request_signing_alg",
     "dpop_bound_access_tokens": "dpop_bound",
+    "redirect_uris": "redirect_uris",
 }
 
 
@@ -53,6 +55,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     backchannel_client_notification_endpoint = serializers.SerializerMethodField()
     backchannel_authentication_request_signing_alg = serializers.SerializerMethodField()
     dpop_bound_access_tokens = serializers.SerializerMethodField()
+    redirect_uris = serializers.SerializerMethodField()
 
     class Meta:
         model = Agent
@@ -77,6 +80,10 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         """Return whether it must prove a key with every request for a token."""
         return self._client(agent).dpop_bound_access_tokens
 
+    def get_redirect_uris(self, agent: Agent) -> list[str]:
+        """Return where a person's browser may bring it authorization codes; empty where it uses none."""
+        return self._client(agent).redirect_uris.split()
+
     def _client(self, agent: Agent) -> Application:
         client: Application | None = getattr(agent, "application", None)
         return client or Application()
@@ -96,6 +103,9 @@ class ChangedAgentSerializer(StrictSerializer):
         max_length=16, required=False, allow_blank=True
     )
     dpop_bound_access_tokens = serializers.BooleanField(required=False)
+    redirect_uris = serializers.ListField(
+        child=serializers.CharField(max_length=REDIRECT_URI_MAX), max_length=REDIRECT_URIS_MAX, required=False
+    )
 
 
 class KeysSerializer(StrictSerializer):

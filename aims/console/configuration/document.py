@@ -38,6 +38,7 @@ MODE = "backchannel_token_delivery_mode"
 ENDPOINT = "backchannel_client_notification_endpoint"
 SIGNING_ALG = "backchannel_authentication_request_signing_alg"
 DPOP_BOUND = "dpop_bound_access_tokens"  # RFC 9449 §5.2
+REDIRECTS = "redirect_uris"  # RFC 7591 §2
 
 _SLUG = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"}
 _EMAIL = {"type": "string", "pattern": "^[^@\\s]+@[^@\\s]+$", "maxLength": 254}
@@ -82,7 +83,7 @@ SCHEMA: dict[str, Any] = _object(
             reason=_text(400),
             **_KEYS,
             **{MODE: {"enum": ["poll", "ping"]}, ENDPOINT: _text(2048, least=0), SIGNING_ALG: _text(16, least=0)},
-            **{DPOP_BOUND: {"type": "boolean"}},
+            **{DPOP_BOUND: {"type": "boolean"}, REDIRECTS: _list(_text(2048), most=10)},
         )
     ),
     grants=_list(

@@ -9,7 +9,14 @@ from aims.authorization.services import agents as stopping
 from aims.authorization.services.clients import ClientSettings, settings_of
 from aims.console import registering
 from aims.console.configuration.change import Applying, Change
-from aims.console.configuration.document import DPOP_BOUND, ENDPOINT, MODE, SIGNING_ALG, ConfigurationRefused
+from aims.console.configuration.document import (
+    DPOP_BOUND,
+    ENDPOINT,
+    MODE,
+    REDIRECTS,
+    SIGNING_ALG,
+    ConfigurationRefused,
+)
 from aims.console.registering import Keys
 from aims.identifier import services
 from aims.identifier.models import Agent, Resource, TrustDomain
@@ -105,6 +112,7 @@ def _client(item: dict[str, Any], held: ClientSettings) -> ClientSettings:
         notification_endpoint=endpoint,
         request_signing_alg=item.get(SIGNING_ALG, held.request_signing_alg),
         dpop_bound=item.get(DPOP_BOUND, held.dpop_bound),
+        redirect_uris=tuple(item.get(REDIRECTS, held.redirect_uris)),
     )
 
 

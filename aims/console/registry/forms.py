@@ -142,6 +142,16 @@ class AgentForm(KeysForm):
         required=False,
     )
 
+    redirect_uris = forms.CharField(
+        label=_("Where browsers bring it codes"),
+        help_text=_(
+            "For agents that people send to sign in and agree here: its redirect addresses, one a line. The request has "
+            "to name one of them exactly; only the port of a loopback address may differ."
+        ),
+        widget=forms.Textarea(attrs={"class": "code", "spellcheck": "false"}),
+        required=False,
+    )
+
     def clean_delivery(self) -> str:
         """Return the mode; poll where none is chosen."""
         return str(self.cleaned_data["delivery"] or "poll")
@@ -154,6 +164,7 @@ class AgentForm(KeysForm):
             notification_endpoint=data["endpoint"] if data["delivery"] == "ping" else "",
             request_signing_alg=data["signing_alg"],
             dpop_bound=data["dpop_bound"],
+            redirect_uris=tuple(data["redirect_uris"].split()),
         )
 
 
@@ -294,6 +305,7 @@ def of_agent(agent: Agent) -> dict[str, Any]:
         "endpoint": client.notification_endpoint,
         "signing_alg": client.request_signing_alg,
         "dpop_bound": client.dpop_bound,
+        "redirect_uris": "\n".join(client.redirect_uris),
         "seen": agent.version,
     }
 
