@@ -48,6 +48,13 @@ CLAIMS = {
     "jwks_uri": ("RFC 7517", ""),
     "introspection_endpoint": ("RFC 7662", ""),
     "revocation_endpoint": ("RFC 7009", ""),
+    "authorization_endpoint": ("RFC 6749", "4.1.1"),
+    "pushed_authorization_request_endpoint": ("RFC 9126", "2"),
+    "response_types_supported": ("RFC 6749", "4.1.2.1"),
+    "response_modes_supported": ("RFC 9126", "2.3"),
+    "code_challenge_methods_supported": ("FAPI 2.0 Security Profile", "5.3.2.2"),
+    "authorization_response_iss_parameter_supported": ("RFC 9207", "2"),
+    "request_uri_parameter_supported": ("RFC 9126", "2.1"),
     "backchannel_authentication_endpoint": ("CIBA Core 1.0", "7"),
     "backchannel_token_delivery_modes_supported": ("CIBA Core 1.0", "10"),
     "backchannel_authentication_request_signing_alg_values_supported": ("CIBA Core 1.0", "7.1.1"),
@@ -65,7 +72,7 @@ CLAIMS = {
     "revocation_endpoint_auth_methods_supported": ("RFC 7009", ""),
     "revocation_endpoint_auth_signing_alg_values_supported": ("RFC 7009", ""),
 }
-NO_CLAIM = {"response_types_supported", "subject_types_supported", "ui_locales_supported"}  # of what is not offered
+NO_CLAIM = {"subject_types_supported", "ui_locales_supported"}  # of what is not offered
 
 
 @pytest.mark.django_db
@@ -109,6 +116,11 @@ def _limits() -> list[str]:
         f"public keys | {jwks.KEYS_MAX} of an agent or a resource |",
         f"grant | {grants.UNTIL_MAX.days} days, {grants.ACTIONS_MAX} actions |",
         f"notice of a grant's end | {queries.NOTICE_BEFORE.days} days before,",
+        f"pushed request | waits {pushing.LIFETIME_S} s for its person, {pushing.READING_S} s once they have it before them;"
+        f" {pushing.OPEN_MAX} of one client",
+        f"`state` | {authorize.STATE_MAX:,} characters; `nonce` {authorize.NONCE_MAX}; `scope` {authorize.SCOPE_MAX:,}",
+        f"redirect URIs | {clients.REDIRECT_URIS_MAX} of an agent, {redirects.REDIRECT_URI_MAX:,} characters each",
+        f"address of an authorization request | {forms.QUERY_MAX_BYTES // kib} KiB",
         f"policy | {engine.POLICY_MAX_BYTES // kib} KiB |",
         f"open pages of one person | {live.SOCKETS_MAX} in one process",
     ]
