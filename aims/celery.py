@@ -23,6 +23,7 @@ SWEEPS = {
     "authorization.drop_pushed": timedelta(minutes=1),
     DELIVER_PINGS: timedelta(seconds=5),
     "credentials.rotate_keys": timedelta(minutes=1),
+    "credentials.refresh_bundles": timedelta(minutes=1),
     "authentication.drop_spent": timedelta(minutes=1),
     "people.drop_spent": timedelta(minutes=10),
     "authorization.expire_registrations": timedelta(hours=1),

@@ -16,6 +16,7 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from aims.authentication.certificate import networks
 from aims.people.models import Passkey
 
 KEK_BYTES = 32
@@ -85,6 +86,10 @@ def _refuse_combinations() -> None:
         raise CommandError("AIMS_RP_ID must be the host of AIMS_ISSUER or a domain above it (WebAuthn L3 §5.1.3).")
     if settings.IS_SCALED and settings.IS_SQLITE:
         raise CommandError("AIMS_REDIS_URL is set, but AIMS_DATABASE_URL is SQLite: several processes need PostgreSQL.")
+    try:
+        networks(tuple(settings.CLIENT_CERT_PROXIES))
+    except ValueError as error:
+        raise CommandError(f"AIMS_CLIENT_CERT_PROXIES must name networks, such as 10.2.0.0/16: {error}.") from error
 
 
 def _refuse_log_key() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from django.urls import include, path
 
 from aims.console import health, labels
-from aims.console.api import schema
+from aims.console.api import metadata, schema
 from aims.console.api import urls as api
 from audit import urls as audit_urls
 
 urlpatterns = [
     path("", include("aims.authorization.urls")),
+    path(metadata.ROUTE, metadata.protected_resource),
     path("", include(audit_urls.log_urls)),
     path("healthz", health.healthz),
     path("readyz", health.readyz),

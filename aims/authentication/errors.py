@@ -72,6 +72,13 @@ class DpopForgotten(DpopReplayed):
     why = "forgotten"
 
 
+class CertificateMissing(AimsError):
+    """The client registered to have its tokens bound to its certificate, and shows none. Spec: RFC 8705 §3.4."""
+
+    code = "invalid_request"
+    public = _("This client has registered to show its certificate with every request for a token.")
+
+
 class UseDpopNonce(AimsError):
     """The proof has none of our nonces: here is one, come again. Nothing was consumed. Spec: RFC 9449 §8."""
 

@@ -1,4 +1,4 @@
-"""To whose key a token is bound, and who must bind. Spec: RFC 9449 §5, §5.2, §10."""
+"""To whose key a token is bound, and who must bind. Spec: RFC 9449 §5, §5.2, §10; RFC 8705 §3."""
 
 from __future__ import annotations
 
@@ -8,38 +8,42 @@ from datetime import datetime
 from django.http import HttpRequest
 
 from aims.authentication import dpop
+from aims.authentication.certificate import certificate_of
 from aims.authentication.client import Client
-from aims.authentication.errors import InvalidDpopProof
-from aims.authorization import fapi, queries
-from aims.kit.kept import Kept
-
-_known: Kept[tuple[str, int], bool] = Kept()
+from aims.authentication.dpop import KeyProof
+from aims.authentication.errors import CertificateMissing, InvalidDpopProof
+from aims.authorization.authenticating import terms_of
 
 
 def with_key(client: Client, request: HttpRequest, *, now: datetime, is_demanded: bool = True) -> Client:
-    """Return the client with the key that its request proves, which everything issued is bound to.
+    """Return the client with the keys that its request proves, which everything issued is bound to.
 
     is_demanded: whether something may be issued at once, so that who has to be bound must prove a key now.
-    Nothing is written, so nothing is consumed. Raises InvalidDpopProof, UseDpopNonce.
+    Nothing is written, so nothing is consumed. Raises InvalidDpopProof, UseDpopNonce, CertificateMissing.
     """
     key = dpop.read_key(
         request.headers, method=str(request.method), path=request.path, client=client.identifier, now=now
     )
-    if key is None and is_demanded and _must_prove(client):
+    terms = terms_of(client.agent, may_recall=True) if client.agent else None  # read when it authenticated
+    if key is None and is_demanded and terms and terms.dpop_bound:
         raise InvalidDpopProof(
             "This client has registered to prove its key by DPoP with every request.", reason="missing"
         )
-    bound = replace(client, key=key) if key else client
+    must_bind = is_demanded and bool(terms and terms.tls_bound)
+    x5t_s256 = _certificate(client, request, key, is_registered=must_bind)
     if is_demanded and client.agent is not None:
-        fapi.check_bound(is_bound=bound.binding != "none")
-    return bound
+        fapi.check_bound(is_bound=bool(key or x5t_s256))
+    return replace(client, key=key, x5t_s256=x5t_s256) if key or x5t_s256 != client.x5t_s256 else client
 
 
-def _must_prove(client: Client) -> bool:
-    """Return whether the client registered ``dpop_bound_access_tokens``; that raises its version, as every change."""
-    agent = client.agent
-    if agent is None:
-        return False
-    slot = (agent.ref, agent.version)
-    known = _known.get(slot) if client.is_recalled else None
-    return _known.keep(slot, queries.client_of(agent).dpop_bound_access_tokens) if known is None else known
+def _certificate(client: Client, request: HttpRequest, key: KeyProof | None, *, is_registered: bool) -> str:
+    """Return the certificate that tokens are bound to: for who registered that always, else for who signed in by one.
+
+    A key by DPoP is bound to instead where it was not registered: its resource server may be behind a proxy.
+    """
+    if not is_registered:
+        return "" if key else client.x5t_s256
+    certificate = certificate_of(request)
+    if certificate is None:
+        raise CertificateMissing
+    return certificate.x5t_s256

@@ -69,7 +69,7 @@ class Path:
 
 def tree_of(txn: str, *, now: datetime) -> list[Hop]:
     """Return the tokens of a transaction as trees, the first tokens on top."""
-    rows = AccessToken.objects.filter(txn=txn, agent__isnull=False).select_related(
+    rows = AccessToken.of_every_kind.filter(txn=txn, agent__isnull=False).select_related(
         "agent__owner", "request__subject", "parent"
     )
     tokens = list(rows.order_by("pk")[:TOKENS_MAX])
@@ -89,7 +89,7 @@ def recent_transactions(grant: DelegationGrant) -> list[str]:
     """Return the newest transactions in which a grant, or what it was passed on as, was used."""
     family = [each.pk for each in family_of(grant)]
     jtis = GrantUse.objects.filter(grant__in=family).order_by("-pk").values_list("jti", flat=True)[: RECENT_MAX * 5]
-    rows = AccessToken.objects.filter(jti__in=list(jtis)).exclude(txn="").order_by("-pk")
+    rows = AccessToken.of_every_kind.filter(jti__in=list(jtis)).exclude(txn="").order_by("-pk")
     return list(dict.fromkeys(rows.values_list("txn", flat=True)))[:RECENT_MAX]
 
 

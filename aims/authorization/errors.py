@@ -121,6 +121,12 @@ class ServerError(OAuthError):
     status = 500
 
 
+class TrustRefused(AimsError):
+    """What is said about another authorization server can't be."""
+
+    code = "trust_refused"
+
+
 class ClientSettingsRefused(AimsError):
     """CIBA Core 1.0 §4: a delivery mode without what it needs, or an algorithm that we don't accept."""
 

@@ -71,8 +71,8 @@ class TokenExchanged(Event, type="authorization.token.exchanged", title="Exchang
 class TokensEnded(Event, type="authorization.tokens.ended", title="Ended tokens", tone="no"):
     """Tokens that stopped counting with what they stood on.
 
-    reason: ``agent_suspended``, ``agent_retired``, ``stopped``, ``grant_revoked``, ``grant_narrowed`` or
-    ``grant_expired``. count: how many. jtis: of the newest 200 of them.
+    reason: ``agent_suspended``, ``agent_retired``, ``stopped``, ``grant_revoked``, ``grant_narrowed``,
+    ``grant_expired`` or ``trust_narrowed``. count: how many. jtis: of the newest 200 of them.
     """
 
     reason: str
@@ -85,7 +85,9 @@ class TokensEnded(Event, type="authorization.tokens.ended", title="Ended tokens"
 class ClientConfigured(Event, type="authorization.client.configured", title="Set how an agent is told", tone="info"):
     """How an agent takes delivery of decisions. endpoint_hash: of the address that is pinged, None for poll.
 
-    dpop_bound: its tokens must be bound to a key. redirect_hashes: of where browsers may bring it codes.
+    redirect_hashes: of where browsers may bring it codes.
+    dpop_bound, tls_bound: its tokens must be bound to a key, to its certificate. auth_method: how it proves who it is;
+    with ``tls_client_auth`` which name its certificate bears, and the hash of that.
     """
 
     agent: str
@@ -93,4 +95,8 @@ class ClientConfigured(Event, type="authorization.client.configured", title="Set
     endpoint_hash: str | None
     request_signing_alg: str | None
     dpop_bound: bool
+    auth_method: str
+    tls_name: str | None
+    tls_value_hash: str | None
+    tls_bound: bool
     redirect_hashes: list[str]

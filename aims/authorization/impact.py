@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from aims.authorization import budget, queries
 from aims.authorization.errors import OAuthError
-from aims.authorization.models import DEPTH_MAX, AccessToken, ApprovalRequest, DelegationGrant
+from aims.authorization.models import DEPTH_MAX, AccessToken, ApprovalRequest, DelegationGrant, TokenKind
 from aims.authorization.services import trees
 from aims.authorization.states import OPEN, RequestState
 from aims.authorization.target import read_target
@@ -115,9 +115,10 @@ def fallen_requests(
 
 def tokens_at(grant: DelegationGrant, *, now: datetime) -> QuerySet[AccessToken]:
     """Return the live tokens of a grant's agent at its resource."""
-    live = AccessToken.of_every_kind.filter(
-        agent=grant.agent, audience=grant.resource.identifier, revoked_at=None, expires__gt=now
-    )
+    at = grant.resource.identifier
+    # A transaction that its workload began by itself is for the trust domain, and about the resource.
+    is_there = Q(audience=at) | Q(kind=TokenKind.TXN, parent=None, resource=[at])
+    live = AccessToken.of_every_kind.filter(is_there, agent=grant.agent, revoked_at=None, expires__gt=now)
     return live.select_related("request", "request__subject").order_by("pk")
 
 
@@ -201,7 +202,7 @@ def _carried(row: AccessToken) -> set[Item] | None:
     """Return what a token carries that nobody was asked for; None if the registry does not know it any more."""
     details = json.dumps(row.authorization_details) if row.authorization_details else None
     try:
-        target = read_target(resources=(row.audience,), scope=row.scope, details=details)
+        target = read_target(resources=row.resource, scope=row.scope, details=details)
     except OAuthError:
         return None
     return {Item(item.action.name, str((item.detail or {}).get("type", ""))) for item in target.wanted}

@@ -25,6 +25,9 @@ from aims.authorization.code_models import AuthorizationCode as AuthorizationCod
 from aims.authorization.code_models import PairwiseSubject as PairwiseSubject
 from aims.authorization.code_models import RefreshToken as RefreshToken
 from aims.authorization.states import RequestState
+from aims.authorization.trust_models import ForeignClient as ForeignClient
+from aims.authorization.trust_models import ForeignServer as ForeignServer
+from aims.authorization.trust_models import ForeignSubject as ForeignSubject
 from aims.identifier.models import AgentState
 from aims.kit import clock
 from aims.kit.ids import new_ref
@@ -311,6 +314,9 @@ class AccessToken(AbstractAccessToken):
     depth = models.PositiveSmallIntegerField(default=0, db_default=0)
     act = models.JSONField(null=True, help_text="who acts, and who did before; RFC 8693 §4.1")
     may_act = models.JSONField(null=True, help_text="who alone may exchange it; RFC 8693 §4.4")
+    foreign = models.ForeignKey(
+        "ForeignServer", models.PROTECT, null=True, related_name="tokens", help_text="whose word it was issued on"
+    )
 
     class Meta(AbstractAccessToken.Meta):
         pass

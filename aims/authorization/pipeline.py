@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from aims.authentication import dpop, replay
-from aims.authentication.client import AgentNotUsable, Client, authenticate
+from aims.authentication.client import Client, KnownClientRefused
 from aims.authentication.errors import (
     DpopForgotten,
     DpopReplayed,
@@ -30,6 +30,7 @@ from aims.authentication.errors import (
     ProofReplayed,
     UseDpopNonce,
 )
+from aims.authorization.authenticating import authenticated
 from aims.authorization.binding import with_key
 from aims.authorization.errors import InvalidRequest, MethodNotAllowed, ServerError, UnauthorizedClient
 from aims.authorization.errors import described as described
@@ -115,13 +116,11 @@ def repeats_nothing(call: Call) -> None:
 
 
 def is_authenticated(call: Call) -> None:
-    """RFC 6749 §3.2.1, RFC 7523 §3."""
+    """RFC 6749 §3.2.1: by the one method that this client registered."""
     # Only these grants' writes depend on what was recalled; for polls, PostgreSQL's.
     grant_type = call.value("grant_type")
     may_recall = grant_type == "client_credentials" or (grant_type == CIBA and is_possible())
-    call._client = authenticate(
-        call.form, headers=call.request.headers, now=call.now, may_recall=call.may_recall and may_recall
-    )
+    call._client = authenticated(call.form, call.request, now=call.now, may_recall=call.may_recall and may_recall)
 
 
 def is_agent(call: Call) -> None:
@@ -131,7 +130,7 @@ def is_agent(call: Call) -> None:
 
 
 def proves_its_key(call: Call) -> None:
-    """RFC 9449 §5: what is issued is bound to the key that the request proves. Before anything is consumed."""
+    """RFC 9449 §5, RFC 8705 §3: what is issued is bound to the key that the request proves. Before anything is consumed."""
     call._client = with_key(call.client, call.request, now=call.now)
 
 
@@ -246,7 +245,7 @@ def _record(call: Call, error: AimsError) -> None:
     if call.is_settling and not isinstance(error, InvalidClient | ManyMethods | FormRefused | DpopReplayed):
         return
     where = str(call.endpoint.name).lower()
-    client = error.client if isinstance(error, AgentNotUsable) else call._client
+    client = error.client if isinstance(error, KnownClientRefused) else call._client
     if isinstance(error, ProofForgotten | DpopForgotten):
         replay.begin()
     if isinstance(error, ProofReplayed | DpopReplayed) and (by := client.identifier if client else error.agent):

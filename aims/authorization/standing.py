@@ -50,10 +50,10 @@ def last_uses(grants: Iterable[DelegationGrant]) -> dict[int, datetime]:
 def live_tokens(grant: DelegationGrant, *, now: datetime) -> list[AccessToken]:
     """Return the tokens that count now and rest on a grant, with what was exchanged for them; the newest 100."""
     jtis = GrantUse.objects.filter(grant=grant, at__gt=now - queries.TOKEN_LIFETIME_MAX).values("jti")
-    rows = AccessToken.objects.filter(jti__in=jtis, revoked_at=None, expires__gt=now).order_by("-pk")[:TOKENS_MAX]
+    rows = AccessToken.of_every_kind.filter(jti__in=jtis, revoked_at=None, expires__gt=now).order_by("-pk")[:TOKENS_MAX]
     found = {row.pk: row for row in rows}
     found |= {row.pk: row for row in trees.below(found.values(), now=now)}
-    listed = AccessToken.objects.filter(pk__in=found).select_related("agent", "parent__agent")
+    listed = AccessToken.of_every_kind.filter(pk__in=found).select_related("agent", "parent__agent")
     return list(listed.order_by("-pk")[:TOKENS_MAX])
 
 

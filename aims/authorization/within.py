@@ -32,15 +32,26 @@ def detail_within(asked: Detail, carried: Detail) -> bool:
 
 def _payment(asked: Detail, carried: Detail) -> bool:
     """The same payment, at most its amount, at the same or fewer places."""
+    return _is_alike(asked, carried, but={AMOUNT}) and _is_at_most(asked.get(AMOUNT), carried.get(AMOUNT))
+
+
+def _change(asked: Detail, carried: Detail) -> bool:
+    """The same change, at the same or fewer places: half a change is another change."""
+    return _is_alike(asked, carried, but=set())
+
+
+def _is_alike(asked: Detail, carried: Detail, *, but: set[str]) -> bool:
+    """Return whether all members but these are equal, and the common lists name no more."""
     if asked.keys() - carried.keys() - set(LISTS) or carried.keys() - asked.keys():
         return False
-    others = carried.keys() - {*LISTS, AMOUNT}
-    is_same = all(_is_same(asked[name], carried[name]) for name in others)
-    lists = all(_is_part(asked.get(name), carried.get(name)) for name in LISTS)
-    return is_same and lists and _is_at_most(asked.get(AMOUNT), carried.get(AMOUNT))
+    is_same = all(_is_same(asked[name], carried[name]) for name in carried.keys() - {*LISTS, *but})
+    return is_same and all(_is_part(asked.get(name), carried.get(name)) for name in LISTS)
 
 
-COMPARATORS: Mapping[str, Callable[[Detail, Detail], bool]] = {"payment_initiation": _payment}
+COMPARATORS: Mapping[str, Callable[[Detail, Detail], bool]] = {
+    "payment_initiation": _payment,
+    "repository_change": _change,
+}
 
 
 def _is_part(asked: object, carried: object) -> bool:

@@ -77,6 +77,7 @@ def _sees(row: _Row, roles: frozenset[str]) -> bool:
 
 def _current(path: str, places: Any) -> str:
     """Return the longest address that ``path`` lies under, so that a place inside another lights up alone."""
+    path = f"/grants{path}" if path.startswith("/chains/") else path  # a chain is a page about grants
     return max((href for href in places if path.startswith(href) and (href != "/" or path == "/")), key=len, default="")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -11,6 +12,7 @@ from aims.authorization.queries import live_grants
 from aims.authorization.target import MANAGEMENT_PATH
 from aims.identifier.models import Agent, Resource, Reversibility
 from aims.identifier.services import ActionSpec, RegisterResource, actions_of, register_resource, update_resource
+from aims.resource_server import metadata
 
 NAME = "Management API"
 DESCRIPTION = "This console's own API: what is granted here lets an agent manage others."
@@ -29,6 +31,19 @@ SCOPES = (
 def audience() -> str:
     """Return the resource indicator of our API: the audience of the tokens that it takes."""
     return f"{settings.ISSUER}{MANAGEMENT_PATH}"
+
+
+def describe() -> dict[str, Any]:
+    """Return what our API says of itself (RFC 9728 §2): bearer tokens in the header, and no more than it checks."""
+    return metadata.document(
+        identifier=audience(),
+        authorization_servers=[settings.ISSUER],
+        takes_bearer=True,
+        proof_algorithms=(),
+        name=NAME,
+        documentation=f"{settings.ISSUER}/api/docs/",
+        scopes=[spec.name for spec in SCOPES],
+    )
 
 
 def ensure_management_api(*, by: str, now: datetime) -> Resource:

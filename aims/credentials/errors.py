@@ -11,6 +11,16 @@ class KeysRefused(AimsError):
     code = "keys_refused"
 
 
+class BundleRefused(AimsError):
+    """A trust bundle that we don't take: not one, older than ours, or with keys that must not be there."""
+
+    code = "bundle_refused"
+
+    def __init__(self, public: str, *, code: str = "bundle_refused") -> None:
+        super().__init__(public, detail=code)
+        self.code = code
+
+
 class NoSigningKey(AimsError):
     """There is no key to sign with; the server makes its keys when it starts."""
 

@@ -33,6 +33,11 @@ class PublicKey:
         return thumbprint(self.jwk)
 
 
+def default_algorithm(key: JoseKey) -> str:
+    """Return the algorithm of a key whose JWK names none."""
+    return next(name for name in _DEFAULT if name in algorithms_of(key))
+
+
 def read_jwks(jwks: object, *, may_hold_others: bool) -> tuple[PublicKey, ...]:
     """Return the signature keys of a JWK set. Raises KeysRefused.
 
@@ -73,7 +78,7 @@ def _checked(jwk: dict[str, Any]) -> PublicKey:
         raise refused from error
     if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ["verify"]):
         raise KeysRefused("A key is not meant for signatures.")
-    algorithm = jwk.get("alg") or next(name for name in _DEFAULT if name in algorithms_of(key))
+    algorithm = jwk.get("alg") or default_algorithm(key)
     if algorithm not in ALGORITHMS or algorithm not in algorithms_of(key):
         raise KeysRefused(f"A key's algorithm is not one of {', '.join(sorted(ALGORITHMS))}, or does not fit the key.")
     public: dict[str, Any] = {name: jwk[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in jwk}

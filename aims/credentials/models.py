@@ -39,6 +39,23 @@ class KeySource(models.Model):
     refused_at = models.DateTimeField(null=True, help_text="last failure; limits how often an unknown kid may refetch")
 
 
+class TrustBundle(models.Model):
+    """The bundle of one trust domain, and where it is fetched from if it is: configured, never derived.
+
+    document: as it was given, null before the first fetch. sequence: of the document; never goes back.
+    due_at: when to fetch next. failure: why the last fetch was no good, else empty.
+    """
+
+    trust_domain = models.OneToOneField("identifier.TrustDomain", models.PROTECT, related_name="bundle")
+    endpoint_url = models.URLField(max_length=2048, blank=True)
+    document = models.JSONField(null=True)
+    sequence = models.BigIntegerField(null=True)
+    changed_at = models.DateTimeField(null=True)
+    fetched_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True, db_index=True)
+    failure = models.CharField(max_length=40, blank=True)
+
+
 class KeyPurpose(models.TextChoices):
     """One key per purpose. The checkpoint key is not here: ``audit`` alone holds it, from a file."""
 

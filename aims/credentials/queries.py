@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
+from aims.credentials.bundles import Bundle, read_bundle
 from aims.credentials.jwks import PublicKey
-from aims.credentials.models import KeyPurpose, KeySource, RegisteredKey, SigningKey
+from aims.credentials.models import KeyPurpose, KeySource, RegisteredKey, SigningKey, TrustBundle
 from aims.kit.jose import ALGORITHMS, algorithms_of
+from aims.kit.kept import Kept
+
+_bundles: Kept[tuple[str, datetime | None], Bundle] = Kept()
 
 
 def keys_of(holder_ref: str) -> list[PublicKey]:
@@ -25,10 +31,24 @@ def key_for(holder_ref: str, kid: str | None, algorithm: str) -> PublicKey | Non
 
     Asks the database only; whoever gets None may call ``services.refresh_source`` and ask once more.
     """
-    fitting = [key for key in keys_of(holder_ref) if _fits(key, algorithm)]
+    return one_of(keys_of(holder_ref), kid, algorithm)
+
+
+def one_of(keys: Iterable[PublicKey], kid: str | None, algorithm: str) -> PublicKey | None:
+    """Return the key of this kid and algorithm. Without a kid: the only one that fits, or None."""
+    fitting = [key for key in keys if _fits(key, algorithm)]
     if kid is not None:
         return next((key for key in fitting if key.kid == kid), None)
     return fitting[0] if len(fitting) == 1 else None
+
+
+def bundle_of(trust_domain: str) -> Bundle | None:
+    """Return the bundle that we hold for exactly this trust domain; None where it has none. One question."""
+    row = TrustBundle.objects.filter(trust_domain__name=trust_domain).exclude(document=None).first()
+    if row is None:
+        return None
+    slot = (trust_domain, row.changed_at)  # reading one costs more than finding it
+    return _bundles.get(slot) or _bundles.keep(slot, read_bundle(row.document))
 
 
 def jwks_uri_of(holder_ref: str) -> str | None:

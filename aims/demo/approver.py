@@ -97,6 +97,17 @@ class Approver:
             raise SystemExit(f"approver: the signature was refused: {done.text}")
         print(f"approver: signed {decision} with a software authenticator.", flush=True)
 
+    def take_back(self, grant: str) -> float:
+        """Take a grant back, as its page asks it; return the moment of the click, in seconds since the epoch."""
+        address = f"{self.origin}/grants/{grant}/revoke/"
+        page = self._page(address)
+        clicked_at = time.time()
+        form = {"csrfmiddlewaretoken": self._token(page)}
+        answer = self.browser.post(address, data=form, headers={"Referer": address}, timeout=TIMEOUT_S)
+        answer.raise_for_status()
+        print("approver: took the grant back.", flush=True)
+        return clicked_at
+
     def keep_receipt(self, address: str, path: Path) -> None:
         """Save the receipt that the decided card links to."""
         link = next(link for link in self._page(address).links if link.startswith("/receipts/"))
@@ -121,21 +132,32 @@ class Approver:
 
 
 def main() -> None:
-    """Enrol with the link on standard input (a link is a secret: it does not belong on a command line), and decide."""
+    """Enrol with the link on standard input (a link is a secret: it does not belong on a command line), and decide.
+
+    Each further line on standard input is the reference of a grant to take back.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--origin", required=True)
     parser.add_argument("--rp-id", required=True)
-    parser.add_argument("--expect", required=True, help="the headline that the card must show")
+    parser.add_argument(
+        "--expect", required=True, action="append", help="the headlines that the cards must show, in turn"
+    )
     parser.add_argument("--decision", choices=["approve", "deny"], default="approve")
-    parser.add_argument("--receipt", type=Path, help="save the receipt here")
+    parser.add_argument("--receipt", type=Path, help="save the first receipt here")
+    parser.add_argument("--clicked", type=Path, help="save here when a grant was taken back")
     options = parser.parse_args()
     approver = Approver(options.origin, options.rp_id)
     approver.enrol(sys.stdin.readline().strip())
     print("approver: made a passkey in a software authenticator; its key dies with this process.", flush=True)
-    address = approver.wait_for_card()
-    approver.decide(address, expect=options.expect, decision=options.decision)
-    if options.receipt:
-        approver.keep_receipt(address, options.receipt)
+    for number, expected in enumerate(options.expect):
+        address = approver.wait_for_card()
+        approver.decide(address, expect=expected, decision=options.decision)
+        if options.receipt and number == 0:
+            approver.keep_receipt(address, options.receipt)
+    for line in sys.stdin:
+        clicked_at = approver.take_back(line.strip())
+        if options.clicked:
+            options.clicked.write_text(f"{clicked_at}\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ ASSERTION_LIFETIME_S = 60
 REQUEST_TIMEOUT_S = 30
 LONG_POLL_S = 20
 CIBA = "urn:openid:params:grant-type:ciba"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+TXN_TOKEN = "urn:ietf:params:oauth:token-type:txn_token"
 
 
 class IssuerBoundAssertion(PrivateKeyJWT):  # type: ignore[misc]  # Authlib ships no types
@@ -74,6 +77,11 @@ class Client:
             answer = self._post(self.metadata[endpoint], form, headers or {})
         wait = answer.headers.get("Retry-After", "")
         return OAuthAnswer(answer.status_code, answer.json(), int(wait) if wait.isdigit() else None)
+
+    def exchange(self, subject: str, kind: str, form: dict[str, str]) -> OAuthAnswer:
+        """Exchange a token for one of our own. kind: of the token. form: what for. Spec: RFC 8693 §2.1."""
+        said = {"grant_type": EXCHANGE, "subject_token": subject, "subject_token_type": kind}
+        return self.call("token_endpoint", said | form)
 
     def _post(self, url: str, form: dict[str, str], headers: dict[str, str]) -> requests.Response:
         proof = {"DPoP": self.proving.proof("POST", url)} if self.proving else {}

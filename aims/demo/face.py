@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aims.demo.client import Client
-from aims.resource_server import jws, metadata
+from aims.resource_server import jws, metadata, txn_token
 from aims.resource_server.errors import Refused
-from aims.resource_server.guard import Guard, Request
+from aims.resource_server.guard import Call, Guard, Request
 from aims.resource_server.keys import IssuerKeys
 from aims.resource_server.memory import InFile
+from aims.resource_server.txn_token import Transaction
 
 BODY_MAX_BYTES = 16 * 1024
 CLOCK_SKEW_S = 10
@@ -42,6 +44,31 @@ def guard_of(client: Client, *, ledger: Path, takes_bearer: bool = False, first_
         metadata_url=metadata.well_known_url(client.client_id),
         first_scopes=first_scopes,
     )
+
+
+class OtherTransaction(Refused):
+    """The access token and the transaction token of a call belong to two calls, or speak for two subjects."""
+
+    status = 403
+    error = "insufficient_scope"
+    code = "other_transaction"
+    description = "The transaction token belongs to another call."
+
+
+def transaction_of(call: Call, values: Sequence[str], *, guard: Guard, trust_domain: str) -> Transaction:
+    """Return the transaction that a call belongs to. values: of every header ``Txn-Token``. Raises Refused."""
+    found = txn_token.check(
+        values,
+        trust_domain=trust_domain,
+        issuer=guard.issuer,
+        keys=guard.keys,
+        algorithms=guard.token_algorithms,
+        skew_s=guard.skew_s,
+        now=time.time(),
+    )
+    if (found.txn, found.subject) != (call.claims.get("txn"), call.subject):
+        raise OtherTransaction
+    return found
 
 
 def serve(face: type[GuardedFace], port: int) -> None:

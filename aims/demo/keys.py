@@ -1,6 +1,6 @@
 """Key files of the demo's processes: made by the process that uses them, never seen by the console.
 
-``python -m aims.demo.keys FILE`` makes FILE (0600) if it is not there and prints the public JWK Set.
+``python -m aims.demo.keys FILE...`` makes each FILE (0600) that is not there and prints the public JWK Sets, as a list.
 """
 
 from __future__ import annotations
@@ -64,4 +64,4 @@ class Proving:
 
 
 if __name__ == "__main__":
-    print(json.dumps(public_jwks(load_or_make(Path(sys.argv[1])))))
+    print(json.dumps([public_jwks(load_or_make(Path(name))) for name in sys.argv[1:]]))

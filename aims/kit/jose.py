@@ -102,6 +102,16 @@ def thumbprint(jwk: Mapping[str, Any]) -> str:
     return import_public(members).thumbprint()
 
 
+def thumbprint_of_pem(pem: bytes) -> str:
+    """Return the thumbprint of a public key in PEM, that of a certificate for example. Raises JoseRefused."""
+    for kind in (ECKey, OKPKey, RSAKey):
+        try:
+            return thumbprint(kind.import_key(pem).as_dict(private=False))
+        except (JoseError, ValueError, TypeError):
+            continue
+    raise JoseRefused("malformed_key", "the key can't be read")
+
+
 def sign(claims: Mapping[str, Any], *, key: JoseKey, typ: str, kid: str, algorithm: str) -> str:
     """Return a compact JWS. Spec: RFC 7515 §3.1."""
     header = {"alg": algorithm, "typ": typ, "kid": kid}

@@ -8,26 +8,33 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from aims.authorization.models import TrustRule
+from aims.authorization.services.trust_rules import add_rule
 from aims.console.configuration.change import Applying
 from aims.console.configuration.run import apply
 from aims.credentials.services import ensure_signing_keys
 from aims.demo import world
 from aims.kit import clock
-from aims.people.models import Passkey
+from aims.people.models import Passkey, User
 from aims.policy.services import DEFAULT_POLICY
 from aims.startup import demo_environment
 from audit.checkpoints import create_log_key
 
 MARK = "AIMS_DEMO"
 STOP_WITHIN_S = 5
+READY_WITHIN_S = 30
 LOOK_EVERY_S = 0.2
+LET_IN = (
+    "127.0.0.1",
+    "localhost",
+)  # MCP clients on this machine may register themselves; the demo is seen by nobody else
 
 
 def environment(folder: Path, *, port: int) -> dict[str, str]:
@@ -60,32 +67,55 @@ def free_port() -> int:
 
 @dataclass
 class Cast:
-    """The demo's other processes. ``folder``: where they keep their keys, which the console never sees."""
+    """The demo's other processes. ``folder``: where they keep their keys, which the console never sees.
+
+    ports: of the places, by name.
+    """
 
     folder: Path
-    resource_port: int
+    ports: Mapping[str, int]
     running: list[subprocess.Popen[Any]] = field(default_factory=list)
 
-    @property
-    def resource(self) -> str:
-        return f"http://localhost:{self.resource_port}/"
+    def place(self, name: str) -> str:
+        """Return the resource indicator of a place; of an MCP server it is the address of its endpoint."""
+        return f"http://localhost:{self.ports[name]}/" + ("mcp" if name == "invoices" else "")
 
-    def jwks(self, name: str) -> dict[str, Any]:
-        """Return the public keys of a process, which makes its key itself."""
-        made = self._python("aims.demo.keys", str(self._key(name)))
-        return dict(json.loads(subprocess.run(made, check=True, capture_output=True).stdout))
+    def jwks(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return the public keys by name; a process of the demo's own makes them, and only public ones come back."""
+        made = self._python("aims.demo.keys", *(str(self._key(name)) for name in names))
+        answer = subprocess.run(made, check=True, capture_output=True)
+        return dict(zip(names, json.loads(answer.stdout), strict=True))
 
-    def start_resource_server(self) -> None:
+    def start_servers(self, *, hold_every_s: float) -> None:
+        """Start every place, and wait until all of them answer. hold_every_s: how often Keeper renews its lease."""
+        self._start("aims.demo.resource_server", *self._place("payments"))
+        self._start("aims.demo.mcp_server", *self._place("invoices"))
+        self._start("aims.demo.repository", *self._place("repository"), "--trust-domain", world.TRUST_DOMAIN)
         self._start(
-            "aims.demo.resource_server", "--identifier", self.resource, "--port", str(self.resource_port),
-            "--key", str(self._key("payments")), "--ledger", str(self.folder / "ledger.sqlite3"),
+            "aims.demo.relay", *self._relay("mason", world.MASON, onward="keeper_desk"), "--begins", "changes.build"
+        )
+        self._start(
+            "aims.demo.relay", *self._relay("keeper", world.KEEPER, onward="repository"),
+            "--hold-every-s", str(hold_every_s), "--report", str(self.lease),
         )  # fmt: skip
+        self._wait_for_servers()
 
     def start_courier(self, *options: str) -> subprocess.Popen[bytes]:
         return self._start(
             "aims.demo.agent", "--client-id", world.COURIER, "--key", str(self._key("courier")),
-            "--resource", self.resource, "--approver", world.ADA, *options,
+            "--resource", self.place("payments"), "--approver", world.ADA, *options,
         )  # fmt: skip
+
+    def start_foreman(self) -> subprocess.Popen[bytes]:
+        return self._start(
+            "aims.demo.foreman", "--client-id", world.FOREMAN, "--key", str(self._key("foreman")),
+            "--desk", self.place("mason_desk"), "--person", world.ADA,
+        )  # fmt: skip
+
+    @property
+    def lease(self) -> Path:
+        """Return the file in which Keeper says how long the repository took its token."""
+        return self.folder / "lease.json"
 
     def stop(self) -> None:
         """End every process; one that does not go is killed."""
@@ -96,6 +126,29 @@ class Cast:
                 process.wait(STOP_WITHIN_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+    def _place(self, name: str) -> tuple[str, ...]:
+        """Return how a place is started; it introspects with a key of its own."""
+        return (
+            "--identifier", self.place(name), "--port", str(self.ports[name]),
+            "--key", str(self._key(name)), "--ledger", str(self._ledger(name)),
+        )  # fmt: skip
+
+    def _relay(self, name: str, agent: str, *, onward: str) -> tuple[str, ...]:
+        """Return how an agent with a desk is started: the agent's key goes on, the desk's key introspects."""
+        desk = f"{name}_desk"
+        return (
+            "--name", name.capitalize(), "--client-id", agent, "--key", str(self._key(name)),
+            "--identifier", self.place(desk), "--port", str(self.ports[desk]), "--desk-key", str(self._key(desk)),
+            "--ledger", str(self._ledger(desk)), "--onward", self.place(onward), "--trust-domain", world.TRUST_DOMAIN,
+        )  # fmt: skip
+
+    def _wait_for_servers(self) -> None:
+        deadline = time.monotonic() + READY_WITHIN_S
+        waiting = set(self.ports.values())
+        while waiting and time.monotonic() < deadline:
+            waiting = {port for port in waiting if not _is_taken(port)}
+            time.sleep(LOOK_EVERY_S if waiting else 0)
 
     def _start(self, module: str, *options: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(self._python(module, "--issuer", settings.ISSUER, *options), cwd=settings.BASE_DIR)
@@ -108,12 +161,38 @@ class Cast:
     def _key(self, name: str) -> Path:
         return self.folder / f"{name}.jwk"
 
+    def _ledger(self, name: str) -> Path:
+        return self.folder / ("ledger.sqlite3" if name == "payments" else f"{name}.sqlite3")
+
+
+def ports(folder: Path) -> dict[str, int]:
+    """Return the ports of the places; the same ones each time, since they are part of registered identifiers."""
+    return {name: _port(folder / ("resource-port" if name == "payments" else f"{name}-port")) for name in world.PLACES}
+
+
+def _port(kept: Path) -> int:
+    if not kept.exists():
+        kept.write_text(str(free_port()))
+    return int(kept.read_text())
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
 
 def furnish(cast: Cast) -> None:
-    """Give an empty, migrated database its keys, sample people, agents, resources, grant and policy."""
+    """Give a migrated database its keys, sample people, agents, resources, grants and policy; what is there stays."""
     now = clock.now()
-    create_log_key(Path(settings.LOG_KEY_FILE))
+    log_key = Path(settings.LOG_KEY_FILE)
+    if not log_key.exists():
+        create_log_key(log_key)
     ensure_signing_keys(now)
-    jwks = {name: cast.jwks(name) for name in ("courier", "magpie", "payments")}
-    raw = world.configuration(resource=cast.resource, policy=DEFAULT_POLICY.read_text(), jwks=jwks, now=now)
+    jwks = cast.jwks((*world.AGENTS, *world.PLACES))
+    places = {name: cast.place(name) for name in world.PLACES}
+    raw = world.whole_configuration(places=places, policy=DEFAULT_POLICY.read_text(), jwks=jwks, now=now)
     apply(raw, Applying(by="cli:demo", now=now))
+    for host in LET_IN:
+        if not TrustRule.objects.filter(kind=TrustRule.Kind.REDIRECT_HOST, value=host, ended_at=None).exists():
+            owner = User.objects.get(email=world.ADA)
+            add_rule(TrustRule.Kind.REDIRECT_HOST.value, host, owner=owner, by="cli:demo", now=now)

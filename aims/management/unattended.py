@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,11 +14,17 @@ from django.conf import settings
 from django.core.management.base import CommandError, OutputWrapper
 from django.db import connection
 
+from aims.authorization.models import DelegationGrant
+from aims.demo import world
 from aims.management.demonstration import Cast, wait_for_passkey
 from audit import read
 
 HEADLINE = "Pay 4,200.00 EUR to Nordwind GmbH"
+CHANGE_HEADLINE = "Merge fix/rounding into main of acme/ledger"
 STORY_MAX_S = 50
+HOLD_EVERY_S = 0.05
+LOOK_EVERY_S = 0.05
+DEAD_WITHIN_S = 1.0
 README = """\
 Evidence of one approval, left by `manage.py demo --unattended`. The approver was a software authenticator: it signed
 for real, but nobody sat in front of it. Formats: docs/formats.md in the project.
@@ -50,6 +58,7 @@ class Story:
         self.out = out.resolve() if out else settings.VAR_DIR / "out"
         self.trouble = ""
         self.jwks = b""
+        self._clicked = settings.VAR_DIR / "clicked"
 
     def play(self) -> None:
         """Let the agent ask and the approver sign; collect what only the running server can give."""
@@ -72,29 +81,60 @@ class Story:
         self.stdout.write("The receipt and the log verify.")
 
     def _play(self) -> None:
-        self.cast.start_resource_server()
+        self.cast.start_servers(hold_every_s=HOLD_EVERY_S)
         approver = self._approver()
         wait_for_passkey(lambda: approver.poll() is not None)
-        courier = self.cast.start_courier("--token-file", self._file("access-token.jwt"))
-        for name, process in (("agent", courier), ("approver", approver)):
-            if code := process.wait(STORY_MAX_S):
-                raise CommandError(f"the {name} ended with {code}")
+        self._await(self.cast.start_courier("--token-file", self._file("access-token.jwt")), "agent")
+        self._await(self.cast.start_foreman(), "agent")
+        self._take_back(approver)
         self.jwks = requests.get(f"{settings.ISSUER}/oauth/jwks", timeout=10).content
 
     def _approver(self) -> subprocess.Popen[Any]:
         command = [
             sys.executable, "-m", "aims.demo.approver", "--origin", settings.ISSUER, "--rp-id", settings.RP_ID,
-            "--expect", HEADLINE, "--receipt", self._file("receipt.jwt"),
+            "--expect", HEADLINE, "--expect", CHANGE_HEADLINE, "--receipt", self._file("receipt.jwt"),
+            "--clicked", str(self._clicked),
         ]  # fmt: skip
         process = subprocess.Popen(command, cwd=settings.BASE_DIR, stdin=subprocess.PIPE, text=True)
         assert process.stdin is not None
         process.stdin.write(self.link + "\n")
-        process.stdin.close()
+        process.stdin.flush()
         self.cast.running.append(process)
         return process
 
+    def _take_back(self, approver: subprocess.Popen[Any]) -> None:
+        """Let the approver take back what Foreman may do, and see how long Keeper, two agents further on, can act."""
+        grant = DelegationGrant.objects.get(agent__identifier=world.FOREMAN, revoked_at=None)
+        assert approver.stdin is not None
+        approver.stdin.write(grant.ref + "\n")
+        approver.stdin.close()
+        self._await(approver, "approver")
+        told = self._refused()
+        self.dead_after_s = told["refused_at"] - float(self._clicked.read_text())
+        self.stdout.write(
+            f"From the click to Keeper's first refused call: {self.dead_after_s * 1000:.0f} ms"
+            f" (it must be under {DEAD_WITHIN_S:.0f} s; its token would have been good for minutes)."
+        )
+        if self.dead_after_s >= DEAD_WITHIN_S or told["error"] != "invalid_token":
+            raise CommandError("what a person took back went on working")
+
+    def _refused(self) -> dict[str, Any]:
+        """Return when Keeper was told no. Raises CommandError if it never was."""
+        deadline = time.monotonic() + STORY_MAX_S
+        while time.monotonic() < deadline:
+            told: dict[str, Any] = json.loads(self.cast.lease.read_text())
+            if "refused_at" in told:
+                return told
+            time.sleep(LOOK_EVERY_S)
+        raise CommandError("Keeper was never told no")
+
+    def _await(self, process: subprocess.Popen[Any], name: str) -> None:
+        if code := process.wait(STORY_MAX_S):
+            raise CommandError(f"the {name} ended with {code}")
+
     def _write_evidence(self) -> None:
-        decision = read.latest(read.Filter(type="approvals.decision.approved"))[0]
+        wanted = read.Filter(type="approvals.decision.approved", agent=world.COURIER)
+        decision = read.latest(wanted)[0]
         proof = read.tlog_proof(decision.index)
         for name, content in {
             "jwks.json": self.jwks,

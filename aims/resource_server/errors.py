@@ -61,6 +61,11 @@ class MalformedCredentials(InvalidRequest):
     description = "The Authorization header holds no access token."
 
 
+class TxnTokenCount(InvalidRequest):
+    code = "txn_token_count"
+    description = "Send exactly one Txn-Token header with one transaction token."
+
+
 # The access token: RFC 9068 §4, RFC 7519 §4.1, RFC 8725.
 
 

@@ -104,10 +104,13 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
         ("suspended", "/agents/", "a.item:has-text('Magpie')"),
         ("resource", "/resources/", "a.item"),
         ("person", "/people/", "a:has-text('Ben Okafor')"),
+        ("grant", "/grants/", "a.item"),
         ("entry", "/audit/?type=approvals.decision.approved", ".entry-title"),
     ):
         page.goto(world.url + start)
         found[name] = str(page.locator(link).first.get_attribute("href"))
+    page.goto(f"{world.url}{found['grant']}chain/")
+    found["chain"] = str(page.locator("a.item").first.get_attribute("href"))
     page.goto(world.url + found["used"])
     found["receipt"] = str(page.get_by_role("link", name="Open the receipt").get_attribute("href"))
     page.goto(world.url + found["entry"])
@@ -142,6 +145,11 @@ PAGES = [
     ("ada", "resource-new", "/resources/new/", 200),
     ("ada", "resource-edit", "{resource}edit/", 200),
     ("ada", "grants", "/grants/", 200),
+    ("ada", "grant", "{grant}", 200),
+    ("ada", "grant-narrow", "{grant}narrow/", 200),
+    ("ada", "grant-chain", "{grant}chain/", 200),
+    ("ada", "chain", "{chain}", 200),
+    ("ada", "grants-who", "/grants/who/", 200),
     ("ada", "grant-new", "/grants/new/", 200),
     ("ada", "policies", "/policies/", 200),
     ("ada", "policy-new", "/policies/new/", 200),

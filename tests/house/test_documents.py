@@ -7,15 +7,36 @@ from pathlib import Path
 
 import pytest
 
-from aims.authentication import client as authentication
-from aims.authorization import backchannel, queries, tokens, wanted
-from aims.authorization.endpoints import long_poll, metadata
+from aims.authentication import claims as authentication
+from aims.authorization import (
+    authorize,
+    backchannel,
+    client_metadata,
+    queries,
+    redirects,
+    tokens,
+    transaction_token,
+    wanted,
+)
+from aims.authorization.endpoints import long_poll, metadata, register
+from aims.authorization.models import ForeignServer
+from aims.authorization.services import (
+    admission,
+    clients,
+    grants,
+    opening,
+    ping,
+    polling,
+    pushing,
+    registration_rows,
+    registrations,
+)
 from aims.authorization.services import backchannel as requests
-from aims.authorization.services import grants, opening, ping, polling
+from aims.authorization.services import documents as client_documents
 from aims.console import live
 from aims.credentials import jwks
 from aims.identifier import uri
-from aims.kit import fetch, forms, jose
+from aims.kit import clock, fetch, forms, jose
 from aims.policy import engine
 from approvals import context
 from audit import canonical, read, write
@@ -55,6 +76,11 @@ CLAIMS = {
     "code_challenge_methods_supported": ("FAPI 2.0 Security Profile", "5.3.2.2"),
     "authorization_response_iss_parameter_supported": ("RFC 9207", "2"),
     "request_uri_parameter_supported": ("RFC 9126", "2.1"),
+    "registration_endpoint": ("RFC 7591", "3"),
+    "client_id_metadata_document_supported": ("draft-ietf-oauth-client-id-metadata-document", "4"),
+    "introspection_signing_alg_values_supported": ("RFC 9701", "5"),
+    "protected_resources": ("RFC 9728", "3"),
+    "service_documentation": ("RFC 8414", "2"),
     "backchannel_authentication_endpoint": ("CIBA Core 1.0", "7"),
     "backchannel_token_delivery_modes_supported": ("CIBA Core 1.0", "10"),
     "backchannel_authentication_request_signing_alg_values_supported": ("CIBA Core 1.0", "7.1.1"),
@@ -62,9 +88,12 @@ CLAIMS = {
     "grant_types_supported": ("CIBA Core 1.0", "11"),
     "authorization_details_types_supported": ("RFC 9396", ""),
     "acr_values_supported": ("CIBA Core 1.0", "7.1"),
+    "identity_chaining_requested_token_types_supported": ("draft-ietf-oauth-identity-chaining", ""),
+    "authorization_grant_profiles_supported": ("draft-ietf-oauth-identity-assertion-authz-grant", ""),
     "scopes_supported": ("CIBA Core 1.0", "7.1"),
     "id_token_signing_alg_values_supported": ("CIBA Core 1.0", "10"),
     "dpop_signing_alg_values_supported": ("RFC 9449", "5.1"),
+    "tls_client_certificate_bound_access_tokens": ("RFC 8705", "3"),
     "token_endpoint_auth_methods_supported": ("RFC 7523", "3"),
     "token_endpoint_auth_signing_alg_values_supported": ("RFC 7523", "3"),
     "introspection_endpoint_auth_methods_supported": ("RFC 7662", ""),
@@ -77,6 +106,10 @@ NO_CLAIM = {"subject_types_supported", "ui_locales_supported"}  # of what is not
 
 @pytest.mark.django_db
 def test_what_the_metadata_claims_has_tests() -> None:
+    profiles = ["chaining", "id-jag"]
+    ForeignServer.objects.create(
+        issuer="https://b.example", name="B", accepts=profiles, receives=profiles, trusted_at=clock.now()
+    )
     held = {(each.document, each.section) for each in marks.kept()}
     claimed = metadata.document().keys() - NO_CLAIM
     assert claimed == CLAIMS.keys(), "a new claim needs a rule that a test holds"
@@ -107,6 +140,8 @@ def _limits() -> list[str]:
         f" {opening.OPEN_MAX_APPROVER} for an approver",
         f"{opening.NEW_MAX_PAIR_PER_MINUTE} a minute for an agent and an approver",
         f"access token | {tokens.LIFETIME_S // 60} minutes, {tokens.LIFETIME_MAX_S // 60} at most",
+        f"transaction token | {transaction_token.LIFETIME_S} s, never longer than what it was exchanged for; each context"
+        f" {transaction_token.CONTEXT_MAX_BYTES:,} bytes; {transaction_token.REPLACEMENTS_MAX} in one chain |",
         f"`exp` at most {authentication.AHEAD_MAX_S} s ahead, `iat` required, {authentication.SKEW_S} s of skew",
         f"prepared decision | signed within {context.LIFETIME_MAX_S // 60} minutes",
         f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",
@@ -121,6 +156,14 @@ def _limits() -> list[str]:
         f"`state` | {authorize.STATE_MAX:,} characters; `nonce` {authorize.NONCE_MAX}; `scope` {authorize.SCOPE_MAX:,}",
         f"redirect URIs | {clients.REDIRECT_URIS_MAX} of an agent, {redirects.REDIRECT_URI_MAX:,} characters each",
         f"address of an authorization request | {forms.QUERY_MAX_BYTES // kib} KiB",
+        f"clients that wait to be admitted | {registrations.WAITING_MAX_SOURCE} of one address (an IPv6"
+        f" /{registration_rows.IPV6_PREFIX} counts as one), {registrations.WAITING_MAX} in all, then 429; forgotten after"
+        f" {registrations.WAITS_FOR.days} days |",
+        f"client metadata | {register.BODY_MAX_BYTES // kib} KiB registered, {client_documents.DOCUMENT_MAX_BYTES // kib} KiB"
+        f" published; {client_metadata.REDIRECT_URIS_MAX} redirect URIs |",
+        f"a minute at most, {client_documents.NEW_PER_MINUTE_SOURCE} new ones a minute for an address,"
+        f" {client_documents.NEW_PER_MINUTE} in all",
+        f"clients that a trust rule lets in | {admission.BY_RULE_MAX_PER_DAY} a day |",
         f"policy | {engine.POLICY_MAX_BYTES // kib} KiB |",
         f"open pages of one person | {live.SOCKETS_MAX} in one process",
     ]

@@ -72,6 +72,30 @@ def test_what_is_not_within(asked: dict[str, Any], carried: dict[str, Any]) -> N
     assert not detail_within(asked, carried)
 
 
+CHANGE = {"type": "repository_change", "repository": "acme/ledger", "source": "fix", "branch": "main", "additions": 1}
+
+
+def test_a_change_is_within_itself_at_the_same_or_fewer_places() -> None:
+    assert detail_within(CHANGE, CHANGE)
+    assert detail_within(CHANGE | {"locations": ["a"]}, CHANGE)
+    assert detail_within(CHANGE | {"actions": ["a"]}, CHANGE | {"actions": ["a", "b"]})
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        CHANGE | {"branch": "release"},
+        CHANGE | {"additions": True},
+        CHANGE | {"additions": 0},
+        CHANGE | {"title": "more"},
+        {name: value for name, value in CHANGE.items() if name != "branch"},
+        CHANGE | {"type": "data_deletion"},
+    ],
+)
+def test_another_change_is_not_within(asked: dict[str, Any]) -> None:
+    assert not detail_within(asked, CHANGE)
+
+
 def test_scope_is_a_subset() -> None:
     assert scope_within(["a"], ["a", "b"])
     assert not scope_within(["a", "c"], ["a", "b"])

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 PUBLIC = {
     ".well-known/openid-configuration", ".well-known/oauth-authorization-server", "oauth/jwks", "healthz", "readyz",
-    "metrics", "api/schema/", "manifest.webmanifest", "sw.js", "sign-in/",
+    ".well-known/oauth-protected-resource/api/v1/", "metrics", "api/schema/", "manifest.webmanifest", "sw.js", "sign-in/",
 }  # fmt: skip
 # What GET answers to Cy, Ben, Ada and the admin.
 PAGES = {

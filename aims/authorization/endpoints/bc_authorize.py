@@ -7,9 +7,11 @@ from datetime import datetime
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from aims.authentication.client import Client, authenticate, import_key
+from aims.authentication.client import Client
 from aims.authentication.errors import UseDpopNonce
+from aims.authentication.keys import import_key
 from aims.authorization import queries
+from aims.authorization.authenticating import authenticated
 from aims.authorization.backchannel import Asked, from_form, read
 from aims.authorization.binding import with_key
 from aims.authorization.errors import InvalidRequest, UnauthorizedClient
@@ -28,7 +30,7 @@ MODES = frozenset({"poll", "ping"})
 
 def bc_authorize(request: HttpRequest, *, form: Form, now: datetime) -> HttpResponse:
     """Answer an authentication request: the ``auth_req_id``, or one error of §13."""
-    client = authenticate(form, headers=request.headers, now=now)
+    client = authenticated(form, request, now=now)
     if client.agent is None:
         refuse(client, endpoint="bc_authorize", code=UnauthorizedClient.code, reason="", policies=(), resource=None)
         raise UnauthorizedClient

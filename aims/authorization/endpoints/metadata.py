@@ -7,14 +7,20 @@ from typing import Any
 from django.conf import settings
 
 from aims.authentication import dpop
+from aims.authentication.client import PRIVATE_KEY_JWT
+from aims.authentication.methods import METHODS
 from aims.authorization import fapi
 from aims.authorization.endpoints.ciba_token import CIBA
 from aims.authorization.endpoints.published import Published
 from aims.authorization.endpoints.token import GRANTS
+from aims.authorization.endpoints.token_exchange import ID_JAG, JWT
+from aims.authorization.models import ForeignServer
+from aims.authorization.target import MANAGEMENT_PATH
+from aims.authorization.trust_models import Profile
 from aims.identifier.models import ResourceAction
 from aims.kit.jose import ALGORITHMS
 
-METHODS = ["private_key_jwt"]
+ID_JAG_PROFILE = "urn:ietf:params:oauth:grant-profile:id-jag"
 
 
 def document() -> dict[str, Any]:
@@ -39,13 +45,22 @@ def document() -> dict[str, Any]:
         "authorization_details_types_supported": _detail_types(),
         "ui_locales_supported": ["en"],
         "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
+        "tls_client_certificate_bound_access_tokens": True,
+        "introspection_signing_alg_values_supported": ["ES256"],  # RFC 9701 §7
+        "protected_resources": [f"{issuer}{MANAGEMENT_PATH}"],  # RFC 9728 §4: ours alone; what else is here is nobody's
+        "service_documentation": f"{issuer}/api/docs/",
     }
     if fapi.is_on():  # else a public client, which has no key to prove, may come without
         body["require_pushed_authorization_requests"] = True
+    if settings.REGISTRATION:
+        body["registration_endpoint"] = f"{issuer}/oauth/register"
+    if settings.CLIENT_DOCUMENTS:
+        body["client_id_metadata_document_supported"] = True
     for name in ("token", "introspection", "revocation"):
-        body[f"{name}_endpoint_auth_methods_supported"] = METHODS
+        # Resource servers introspect, and these register keys only.
+        body[f"{name}_endpoint_auth_methods_supported"] = [PRIVATE_KEY_JWT] if name == "introspection" else [*METHODS]
         body[f"{name}_endpoint_auth_signing_alg_values_supported"] = algorithms
-    return body | (_backchannel(issuer, algorithms) if CIBA in GRANTS else {})
+    return body | (_backchannel(issuer, algorithms) if CIBA in GRANTS else {}) | _across()
 
 
 def _backchannel(issuer: str, algorithms: list[str]) -> dict[str, Any]:
@@ -58,6 +73,22 @@ def _backchannel(issuer: str, algorithms: list[str]) -> dict[str, Any]:
         "scopes_supported": ["openid"],
         "acr_values_supported": ["phr", "phrh"],
     }
+
+
+def _across() -> dict[str, Any]:
+    """What crosses domains here, as long as there is a server to speak with; which ones is not said.
+
+    draft-ietf-oauth-identity-chaining, draft-ietf-oauth-identity-assertion-authz-grant.
+    """
+    trusted = list(ForeignServer.objects.filter(retired_at=None))
+    types = {Profile.CHAINING: JWT, Profile.ID_JAG: ID_JAG}
+    issued = [urn for profile, urn in types.items() if any(profile in each.receives for each in trusted)]
+    taken = [ID_JAG_PROFILE] if any(Profile.ID_JAG in each.accepts for each in trusted) else []
+    both = {
+        "identity_chaining_requested_token_types_supported": issued,
+        "authorization_grant_profiles_supported": taken,
+    }
+    return {name: value for name, value in both.items() if value}
 
 
 def _detail_types() -> list[str]:

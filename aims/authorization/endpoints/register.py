@@ -14,7 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from aims.authorization.client_errors import RegistrationTokenRefused
 from aims.authorization.client_metadata import MetadataRefused
 from aims.authorization.client_models import ClientRegistration
-from aims.authorization.errors import InvalidRequest, MethodNotAllowed, ServerError
+from aims.authorization.errors import InvalidRequest, MethodNotAllowed, ServerError, UnauthorizedClient
 from aims.authorization.pipeline import answer, error_response
 from aims.authorization.services import registrations
 from aims.kit import clock
@@ -49,6 +49,8 @@ def machine(handler: Handler) -> Handler:
 @machine
 def register(request: HttpRequest) -> HttpResponse:
     """Register a client, which then waits until it is admitted. RFC 7591 §3: open to everybody, so limited."""
+    if not settings.REGISTRATION:
+        raise _status(UnauthorizedClient("Clients don't register themselves here."), 404)
     if request.method != "POST":
         raise MethodNotAllowed
     document = _body(request)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 
 from django.db import transaction
 
+from aims.authentication import paths
+from aims.authentication.client import PRIVATE_KEY_JWT
 from aims.authorization import fapi, redirects
 from aims.authorization.errors import ClientSettingsRefused
 from aims.authorization.events import ClientConfigured
-from aims.authorization.models import Application
+from aims.authorization.models import KEY_METHODS, TLS_NAMES, Application
 from aims.authorization.queries import AGENT_GRANTS
 from aims.identifier.models import Agent, AgentState
 from aims.identifier.services import raise_version
@@ -23,14 +26,18 @@ DELIVERY_MODES = ("poll", "ping")
 ENDPOINT_MAX = 2048
 REDIRECT_URIS_MAX = 10
 CODE_GRANTS = ["authorization_code", "refresh_token"]
+TLS_VALUE_MAX = 2048
+TLS_CLIENT_AUTH = "tls_client_auth"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClientSettings:
-    """CIBA Core 1.0 §4, RFC 9449 §5.2, RFC 7591 §2.
+    """CIBA Core 1.0 §4, RFC 9449 §5.2, RFC 8705 §2.1.2, §3.4, RFC 7591 §2.
 
     request_signing_alg: empty where requests need no signature of their own. dpop_bound: its requests need a DPoP proof.
-    redirect_uris: where a person's browser may bring it codes; with any it may use codes and refresh tokens.
+    auth_method: the one way in which it proves who it is. tls_name, tls_value: with ``tls_client_auth``, which name its
+    certificate bears. tls_bound: its requests need a certificate, and its tokens are good with that one only.
+    redirect_uris: where people's browsers may bring it codes; with any it may use codes and refresh tokens.
     """
 
     delivery_mode: str = "poll"
@@ -38,6 +45,10 @@ class ClientSettings:
     request_signing_alg: str = ""
     dpop_bound: bool = False
     redirect_uris: tuple[str, ...] = ()
+    auth_method: str = PRIVATE_KEY_JWT
+    tls_name: str = ""
+    tls_value: str = ""
+    tls_bound: bool = False
 
 
 def settings_of(agent: Agent) -> ClientSettings:
@@ -58,8 +69,15 @@ def configure_client(agent: Agent, settings: ClientSettings, *, by: str, now: da
         if held.state == AgentState.RETIRED:
             raise ClientSettingsRefused("A retired agent does not change any more.")
         row = Application.objects.filter(agent=held).first()
-        if row is not None and _settings(row) == settings:
+        before = ClientSettings() if row is None else _settings(row)
+        if row is not None and before == settings:
             return False
+        if (settings.auth_method, settings.tls_name, settings.tls_value) != (
+            before.auth_method,
+            before.tls_name,
+            before.tls_value,
+        ):
+            _check_method(held, settings)
         _store(row or _shadow(held), settings)
         raise_version(held.ref)
         event = ClientConfigured(
@@ -71,6 +89,10 @@ def configure_client(agent: Agent, settings: ClientSettings, *, by: str, now: da
             request_signing_alg=settings.request_signing_alg or None,
             dpop_bound=settings.dpop_bound,
             redirect_hashes=[tagged_hash(uri.encode()) for uri in settings.redirect_uris],
+            auth_method=settings.auth_method,
+            tls_name=settings.tls_name or None,
+            tls_value_hash=tagged_hash(settings.tls_value.encode()) if settings.tls_value else None,
+            tls_bound=settings.tls_bound,
         )
         record(event, by=by, facts=_facts(held))
     agent.refresh_from_db()
@@ -104,6 +126,30 @@ def _check_redirects(uris: tuple[str, ...]) -> None:
             raise ClientSettingsRefused("A redirect URI must be https (FAPI 2.0).")
 
 
+def _check_method(agent: Agent, settings: ClientSettings) -> None:
+    """Raise ClientSettingsRefused for a method that this agent can't use, or without what it needs."""
+    method, name, value = settings.auth_method, settings.tls_name, settings.tls_value
+    if method not in KEY_METHODS:  # a public client is one by its own registration, never by a form
+        raise ClientSettingsRefused(f"The authentication method is one of {', '.join(KEY_METHODS)}.")
+    if method in ("spiffe_jwt", "spiffe_x509") and not agent.identifier.startswith("spiffe://"):
+        raise ClientSettingsRefused("This method needs an identifier that begins with spiffe://.")
+    if (method == TLS_CLIENT_AUTH) != bool(name and value) or bool(name) != bool(value):
+        raise ClientSettingsRefused(
+            "tls_client_auth needs exactly one name of the certificate, and no other method has one."
+        )
+    if not name:
+        return
+    if name not in TLS_NAMES or len(value) > TLS_VALUE_MAX or not value.isprintable():
+        raise ClientSettingsRefused("The certificate's name is not one that can be compared.")
+    try:
+        if name == "subject_dn":
+            paths.distinguished(value)
+        elif name == "san_ip":
+            ip_address(value)
+    except ValueError as error:
+        raise ClientSettingsRefused("The certificate's name can't be read: a DN is written as in RFC 4514.") from error
+
+
 def _shadow(agent: Agent) -> Application:
     """Return a new client row: the toolkit's view of an agent, without a secret."""
     return Application(
@@ -125,6 +171,9 @@ def _store(row: Application, settings: ClientSettings) -> None:
     row.redirect_uris = " ".join(settings.redirect_uris)
     others = [name for name in row.grant_types if name not in CODE_GRANTS]
     row.grant_types = others + (CODE_GRANTS if settings.redirect_uris else [])
+    row.token_endpoint_auth_method = settings.auth_method
+    row.tls_client_auth_name, row.tls_client_auth_value = settings.tls_name, settings.tls_value
+    row.tls_client_certificate_bound_access_tokens = settings.tls_bound
     row.save()
 
 
@@ -135,6 +184,10 @@ def _settings(row: Application) -> ClientSettings:
         request_signing_alg=row.backchannel_authentication_request_signing_alg,
         dpop_bound=row.dpop_bound_access_tokens,
         redirect_uris=tuple(row.redirect_uris.split()),
+        auth_method=row.token_endpoint_auth_method,
+        tls_name=row.tls_client_auth_name,
+        tls_value=row.tls_client_auth_value,
+        tls_bound=row.tls_client_certificate_bound_access_tokens,
     )
 
 

@@ -7,18 +7,21 @@ they see the end.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
+
+from django.db.models import Q
 
 from aims.authorization import queries
 from aims.authorization.events import TokensEnded
 from aims.authorization.impact import fallen_requests, fallen_tokens, tokens_at
-from aims.authorization.models import AccessToken, DelegationGrant
+from aims.authorization.models import AccessToken, DelegationGrant, ForeignServer, TokenKind
 from aims.authorization.request_errors import AlreadyDecided
 from aims.authorization.services import trees
 from aims.authorization.services.policy import POSTURE_UNKNOWN
 from aims.authorization.services.requests import cancel
 from aims.identifier.models import Agent
-from audit.write import Facts, record
+from audit.write import NOBODY, Facts, record
 
 JTIS_MAX = 200  # named in one entry; the others are counted
 GRANT_REVOKED, GRANT_NARROWED, GRANT_EXPIRED = "grant_revoked", "grant_narrowed", "grant_expired"
@@ -48,6 +51,16 @@ def end_under(grant: DelegationGrant, *, by: str, now: datetime, reason: str = G
     rows = list(fallen_tokens(grant, others, live, now=now))
     facts = _facts(grant.agent, grant.resource.identifier, reason)
     _end(rows, facts, reason=reason, grant=grant.ref, by=by, now=now)
+
+
+def end_tokens_by(server: ForeignServer, *, reason: str, by: str, now: datetime) -> int:
+    """End every token that was issued on another server's word, and what we said to it; return how many."""
+    said_to_it = Q(kind__in=[TokenKind.JWT_GRANT, TokenKind.ID_JAG], audience=server.issuer)
+    live = AccessToken.of_every_kind.filter(Q(foreign=server) | said_to_it, revoked_at=None, expires__gt=now)
+    trees.lock(live)
+    rows = list(live.select_for_update(of=("self",), no_key=True).order_by("-pk"))
+    facts = replace(NOBODY, resource=server.issuer, decision="deny", remediation=reason)
+    return _end(rows, facts, reason=reason, grant=None, by=by, now=now)
 
 
 def _end(rows: Sequence[AccessToken], facts: Facts, *, reason: str, grant: str | None, by: str, now: datetime) -> int:

@@ -26,6 +26,7 @@ from aims.identifier.models import AgentState
 from aims.kit import clock
 from aims.kit.ids import digest
 from aims.kit.jose import JoseRefused, parse, verify
+from aims.resource_server.metadata import well_known_url
 from audit.write import NOBODY, Facts, count_failure, record
 
 ALGORITHMS = frozenset({"ES256"})  # what we sign access tokens with
@@ -58,7 +59,8 @@ class OwnAccessToken(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge; without a token it names no error. Spec: RFC 6750 §3."""
         challenge = f'Bearer realm="{settings.ISSUER}"'
-        return f'{challenge}, error="invalid_token"' if request.META.get("HTTP_AUTHORIZATION") else challenge
+        error = ', error="invalid_token"' if request.META.get("HTTP_AUTHORIZATION") else ""
+        return f'{challenge}{error}, resource_metadata="{well_known_url(audience())}"'  # RFC 9728 §5.1
 
 
 class HasManageScope(BasePermission):
@@ -102,6 +104,8 @@ def caller_of(token: str, *, now: datetime) -> Caller | None:
     )
     row = rows.filter(agent__state=AgentState.ACTIVE, jti=claims.get("jti")).first()
     if row is None or row.agent is None or row.agent.identifier != claims.get("client_id"):
+        return None
+    if row.jkt or row.x5t_s256:  # RFC 9449 §7.2: a bound token is no bearer token, and we ask for no proof here
         return None
     return Caller(client_id=row.agent.identifier, scopes=frozenset(row.scope.split()), jti=str(row.jti))
 

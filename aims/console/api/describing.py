@@ -14,6 +14,7 @@ from aims.console.api.problems import MEDIA_TYPE, TEXTS
 from aims.console.api.refusals import BODY, LIST, TABLE, codes_of
 from aims.kit.forms import MACHINE_BODY_MAX_BYTES
 
+UNVERSIONED = ("/keys/", "/chain/")  # what a viewset with versions answers without one
 METHODS = ("get", "post", "put", "patch", "delete")
 BODY_LIMIT = f"{MACHINE_BODY_MAX_BYTES // 1024} KiB"
 ABOUT = f"""Agents, resources, grants, policies, people and the audit log. Nothing here decides an approval request or
@@ -32,7 +33,7 @@ one that is not known. Lists give 50 rows, at most 200, and go on after a key.
 **Twice.** There is no idempotency key, because repeating is safe: what is registered twice or moved twice answers 409, a
 trust domain or a policy text that is there already is returned as it is, PUT and PATCH with the same values write nothing.
 
-**At the same moment.** Agents and resources carry an `ETag`. Sent back as `If-Match`, a change answers 412 where somebody
+**At the same moment.** Agents, resources and grants carry an `ETag`. Sent back as `If-Match`, a change answers 412 where somebody
 else was first. Without it a PATCH changes only the members that it names."""
 PROBLEM = {
     "type": "object",
@@ -167,7 +168,7 @@ def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
 def _mark_versions(operation: dict[str, Any], method: str, path: str, view: Any) -> None:
     if not (issubclass(view, ApiViewSet) and view.is_versioned) or operation["operationId"].endswith("_list"):
         return
-    if not path.endswith("/keys/"):
+    if not path.endswith(UNVERSIONED):
         success = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
         success["headers"] = ETAG
     if "412" in operation["responses"]:

@@ -13,7 +13,9 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from aims.console.api.auth import Caller, refused, scopes_of
+from aims.console.management import audience
 from aims.kit.errors import AimsError
+from aims.resource_server.metadata import well_known_url
 
 MEDIA_TYPE = "application/problem+json"
 TEXTS = {
@@ -87,7 +89,8 @@ def _headers(error: Exception, status: int, context: Mapping[str, Any]) -> dict[
     if status == 403:
         # RFC 6750 §3.1: name the scope that would do.
         names = " ".join(sorted(scopes_of(view, context["request"].method)))
-        return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{names}"'}
+        where = f'resource_metadata="{well_known_url(audience())}"'  # RFC 9728 §5.1
+        return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{names}", {where}'}
     return {"Allow": ", ".join(view.allowed_methods)} if status == 405 else {}
 
 

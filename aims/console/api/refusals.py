@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aims.authorization.errors import ClientSettingsRefused
-from aims.authorization.request_errors import AlreadyDecided, GrantRefused
+from aims.authorization.request_errors import AlreadyDecided, GrantChanged, GrantRefused
 from aims.console.errors import BodyTooLarge, JSONRefused, ManagedByPeople, QueryRefused, StateChanged
 from aims.credentials.errors import KeysRefused
 from aims.identifier.errors import (
@@ -56,7 +56,9 @@ TABLE: dict[str, Errors] = {
     "trust_domains_retire_create": (UnlawfulMove,),
     "policies_create": (PolicyRefused,),
     "grants_create": (ManagedByPeople, GrantRefused),
-    "grants_revoke_create": (AlreadyDecided,),
+    "grants_revoke_create": (AlreadyDecided, GrantChanged),
+    "grants_narrow_create": (AlreadyDecided, GrantRefused, GrantChanged),
+    "grants_impact_create": (GrantRefused,),
     "people_create": (people.EmailTaken, people.FieldRefused),
     "people_give_role_create": (people.FieldRefused,),
     "people_end_role_create": (people.NotHeld, people.FieldRefused),

@@ -7,6 +7,7 @@ from typing import Any
 
 import django_filters
 from django.db import transaction
+from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -21,12 +22,14 @@ from aims.console.api.serializers import (
     KeysSerializer,
     NewResourceSerializer,
     NewTrustDomainSerializer,
+    ResourceMetadataSerializer,
     ResourceSerializer,
     TrustDomainSerializer,
 )
 from aims.console.errors import ManagedByPeople
 from aims.console.management import audience
 from aims.console.registering import Keys
+from aims.console.resource_metadata import told_by
 from aims.credentials import queries as keys
 from aims.identifier import services
 from aims.identifier.models import Resource, TrustDomain
@@ -93,6 +96,16 @@ class ResourceViewSet(ApiViewSet):
                 registering.set_keys(resource.ref, wanted, by=self.by, now=self.now)
         jwks = {"keys": [dict(key.jwk) | {"kid": key.kid} for key in keys.keys_of(resource.ref)]}
         return Response({"jwks": jwks, "jwks_uri": keys.jwks_uri_of(resource.ref)})
+
+    @extend_schema(request=None, responses=ResourceMetadataSerializer)
+    @action(detail=True, methods=["get"], url_path="metadata", filterset_class=None, pagination_class=None)
+    def metadata(self, request: Request, ref: str) -> Response:
+        """Read what its server should serve and send, so that clients find this authorization server (RFC 9728)."""
+        told = told_by(self.get_object())
+        if told is None:
+            raise Http404
+        challenges = [{"status": status, "challenge": line} for _reason, status, line in told.challenges]
+        return Response({"address": told.address, "document": told.document, "challenges": challenges})
 
     @extend_schema(request=None, responses=ResourceSerializer)
     @action(detail=True, methods=["post"])

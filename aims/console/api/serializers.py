@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from aims.authorization.models import Application, ApprovalRequest, DelegationGrant
+from aims.authorization.models import Application, ApprovalRequest
 from aims.authorization.redirects import REDIRECT_URI_MAX
 from aims.authorization.services.clients import DELIVERY_MODES, REDIRECT_URIS_MAX
 from aims.identifier.models import Agent, Resource, ResourceAction, Reversibility, TrustDomain
@@ -220,34 +220,6 @@ class NewPolicySerializer(StrictSerializer):
     text = serializers.CharField(max_length=POLICY_MAX_BYTES, trim_whitespace=False)
 
 
-class GrantSerializer(serializers.ModelSerializer[DelegationGrant]):
-    """A grant. from_person: null where the organisation gave it."""
-
-    from_person = serializers.SlugRelatedField[User](slug_field="ref", read_only=True, allow_null=True)
-    agent = serializers.SlugRelatedField[Agent](slug_field="ref", read_only=True)
-    resource = serializers.SlugRelatedField[Resource](slug_field="ref", read_only=True)
-    actions = serializers.ListField(child=serializers.CharField(), read_only=True)
-    detail_types = serializers.ListField(child=serializers.CharField(), read_only=True)
-
-    class Meta:
-        model = DelegationGrant
-        fields = (
-            "ref", "from_person", "agent", "resource", "actions", "detail_types", "mission", "given_by", "given_at",
-            "until_at", "revoked_at", "revoked_by",
-        )  # fmt: skip
-
-
-class NewGrantSerializer(StrictSerializer):
-    """A grant of the organisation; people give theirs on their own page."""
-
-    agent = ref_of(Agent.objects.select_related("owner"))
-    resource = ref_of(Resource.objects.all())
-    actions = serializers.ListField(child=serializers.CharField(max_length=80), max_length=50, allow_empty=False)
-    detail_types = serializers.ListField(child=serializers.CharField(max_length=120), max_length=50, default=list)
-    mission = serializers.CharField(max_length=400, required=False, allow_blank=True, default="")
-    until_at = serializers.DateTimeField()
-
-
 class RequestSerializer(serializers.ModelSerializer[ApprovalRequest]):
     """An approval request from outside: how it stands, and what the log and its receipt call it."""
 
@@ -263,3 +235,18 @@ class RequestSerializer(serializers.ModelSerializer[ApprovalRequest]):
             "policy_version", "required", "opened_at", "expires_at", "decided_at", "decided_by", "approved_until_at",
             "redeemed_at", "receipt_ref", "receipt_hash",
         )  # fmt: skip
+
+
+class ChallengeSerializer(serializers.Serializer[Any]):
+    """One line that a resource server sends with a refusal."""
+
+    status = serializers.IntegerField()
+    challenge = serializers.CharField()
+
+
+class ResourceMetadataSerializer(serializers.Serializer[Any]):
+    """What a resource server serves at ``address``, and the challenges that lead there."""
+
+    address = serializers.CharField()
+    document = serializers.DictField()
+    challenges = ChallengeSerializer(many=True)

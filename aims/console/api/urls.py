@@ -11,7 +11,7 @@ from django.urls import re_path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.routers import SimpleRouter
 
-from aims.console.api import agents, authority, registry
+from aims.console.api import agents, authority, grants, registry
 from aims.console.api.problems import MEDIA_TYPE, TEXTS
 from aims.people import api as people
 from audit import api as audit
@@ -22,7 +22,8 @@ ROUTES: list[tuple[str, Any, str]] = [
     ("resources", registry.ResourceViewSet, "resource"),
     ("trust-domains", registry.TrustDomainViewSet, "trust-domain"),
     ("policies", authority.PolicyViewSet, "policy"),
-    ("grants", authority.GrantViewSet, "grant"),
+    ("grants", grants.GrantViewSet, "grant"),
+    ("chains", grants.ChainViewSet, "chain"),
     ("approval-requests", authority.RequestViewSet, "approval-request"),
     *people.routes,
     *audit.routes,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from aims.authorization import budget
 from aims.authorization.models import DelegationGrant
 from aims.authorization.services.grants import GiveGrant, give_grant, revoke_grant
 from aims.console.configuration.change import Applying, Change
@@ -50,7 +51,10 @@ def _command(item: dict[str, Any]) -> GiveGrant:
         actions=tuple(item.get("actions", [])),
         detail_types=tuple(item.get("detail_types", [])),
         mission=item.get("mission", ""),
+        starts_at=_moment(item["starts"]) if "starts" in item else None,
         until_at=_moment(item["until"]),
+        budget=_budget(item.get("budget", {})),
+        depth=item.get("depth", 0),
     )
 
 
@@ -60,11 +64,14 @@ def _same(command: GiveGrant) -> DelegationGrant | None:
         resource=command.resource,
         from_person=command.from_person,
         mission=command.mission,
+        starts_at=command.starts_at,
         until_at=command.until_at,
+        depth=command.depth,
+        parent=None,
         revoked_at=None,
     )
-    wanted = (set(command.actions), set(command.detail_types))
-    return next((row for row in rows if (set(row.actions), set(row.detail_types)) == wanted), None)
+    wanted = (set(command.actions), set(command.detail_types), dict(command.budget))
+    return next((row for row in rows if (set(row.actions), set(row.detail_types), row.budget) == wanted), None)
 
 
 def _giver(email: str | None) -> User | None:
@@ -74,6 +81,13 @@ def _giver(email: str | None) -> User | None:
     if person is None:
         raise ConfigurationRefused(f"Nobody here has the address {email}. List them under people first.")
     return person
+
+
+def _budget(given: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return budget.checked(given)
+    except budget.BudgetRefused as error:
+        raise ConfigurationRefused(str(error)) from error
 
 
 def _moment(text: str) -> datetime:

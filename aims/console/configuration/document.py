@@ -45,6 +45,15 @@ _EMAIL = {"type": "string", "pattern": "^[^@\\s]+@[^@\\s]+$", "maxLength": 254}
 _ROLES = {"enum": ["approver", "owner", "admin", "auditor"]}
 _JWKS = {"type": "object", "required": ["keys"]}
 _KEYS = {"jwks": _JWKS, "jwks_uri": _text(2048)}
+_MOMENT = {"type": "string", "pattern": "^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}Z$"}
+_COUNT = {"type": "integer", "minimum": 1, "maximum": 1_000_000}
+_BUDGET = _object(
+    (),
+    count=_COUNT,
+    per_hour=_COUNT,
+    per_day=_COUNT,
+    amounts={"type": "object", "maxProperties": 16, "additionalProperties": _text(20)},
+)
 _ACTION = _object(
     ("name", "title", "reversibility"),
     name=_text(80),
@@ -95,7 +104,10 @@ SCHEMA: dict[str, Any] = _object(
             actions=_list(_text(80)),
             detail_types=_list(_text(120)),
             mission=_text(400, least=0),
-            until={"type": "string", "pattern": "^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}Z$"},
+            starts=_MOMENT,
+            until=_MOMENT,
+            budget=_BUDGET,
+            depth={"type": "integer", "minimum": 0, "maximum": 4},
             state={"enum": ["active", "revoked"]},
         )
     ),

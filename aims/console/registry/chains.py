@@ -15,12 +15,14 @@ from django.views.decorators.http import require_safe
 
 from aims.authorization import chains
 from aims.authorization.chains import Hop, Path
-from aims.authorization.models import DelegationGrant
+from aims.authorization.models import AccessToken, ApprovalRequest, DelegationGrant, TokenKind
+from aims.authorization.queries import request_for
 from aims.authorization.services.metering import lineage_of
 from aims.console import labels
 from aims.console.registry.grant_words import Shown, giver, shown
 from aims.console.registry.rights import may_end, sees_all, visible_to
 from aims.identifier.models import Resource
+from aims.identifier.queries import agents_visible_to
 from aims.kit import clock
 from aims.people.access import person_of, requires_role, signed_in
 from aims.people.models import User
@@ -42,12 +44,18 @@ WHY = {
 class Link:
     """A hop as the page shows it. resource: a name where there is one. policy: the version that allowed it, None unknown.
 
-    number: its place in the table. state: in_force, ended or revoked.
+    role: what its agent does here, in words. may_open: the reader may see its agent; grants: those that they may see too,
+    each with whether. asked: the request that was said yes to, if the reader may see it. is_inside: it is a transaction token, for its trust domain. number: its place in the table. state: in_force, ended or revoked.
     """
 
     hop: Hop
     number: str
     resource: str
+    role: str
+    may_open: bool
+    grants: list[tuple[DelegationGrant, bool]]
+    asked: ApprovalRequest | None
+    is_inside: bool
     state: str
     why: str
     policy: int | None
@@ -70,7 +78,7 @@ def chain(request: HttpRequest, txn: str) -> HttpResponse:
     tops = chains.tree_of(txn, now=now)
     if not tops or not _may_see(person, tops):
         raise Http404
-    links = _links(tops, policies=_policies(txn))
+    links = _links(tops, policies=_policies(txn), seen=_seen_by(person, tops))
     flat = list(_flat(links))
     context = {
         "txn": txn,
@@ -162,20 +170,60 @@ def _may_see(person: User, tops: list[Hop]) -> bool:
     )
 
 
-def _links(hops: list[Hop], *, policies: Mapping[str, int], prefix: str = "") -> list[Link]:
-    names = labels.of({hop.token.audience for hop in hops})
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What the reader of a chain may open, by primary key: a link that leads to a 404 is worse than none."""
+
+    agents: frozenset[int]
+    grants: frozenset[int]
+    requests: frozenset[int]
+
+
+def _seen_by(person: User, tops: list[Hop]) -> _Seen:
+    hops = [hop for top in tops for hop in top.walk()]
+    agents = agents_visible_to(person).filter(pk__in={hop.token.agent_id for hop in hops})
+    grants = visible_to(person).filter(pk__in={grant.pk for hop in hops for grant in hop.grants})
+    asked = {hop.token.request.ref for hop in hops if hop.token.request is not None}
+    requests = {found.pk for ref in asked if (found := request_for(person, ref)) is not None}
+    return _Seen(
+        agents=frozenset(agents.values_list("pk", flat=True)),
+        grants=frozenset(grants.values_list("pk", flat=True)),
+        requests=frozenset(requests),
+    )
+
+
+def _links(hops: list[Hop], *, policies: Mapping[str, int], seen: _Seen, prefix: str = "") -> list[Link]:
+    names = labels.of({_about(hop.token) for hop in hops})
     return [
         Link(
             hop=hop,
             number=(number := f"{prefix}{place}"),
-            resource=names.get(hop.token.audience, hop.token.audience),
+            resource=names.get(_about(hop.token), _about(hop.token)),
+            role=_role(hop.token),
+            may_open=hop.token.agent_id in seen.agents,
+            grants=[(grant, grant.pk in seen.grants) for grant in hop.grants],
+            asked=hop.token.request if hop.token.request_id in seen.requests else None,
+            is_inside=hop.token.kind == TokenKind.TXN,
             state="in_force" if hop.is_live else "revoked" if hop.is_break else "ended",
             why=str(WHY.get(hop.why, "")),
             policy=policies.get(str(hop.token.jti)),
-            below=_links(hop.below, policies=policies, prefix=f"{number}."),
+            below=_links(hop.below, policies=policies, seen=seen, prefix=f"{number}."),
         )
         for place, hop in enumerate(hops, start=1)
     ]
+
+
+def _about(token: AccessToken) -> str:
+    """Return the resource that a token is about; a transaction token is for its trust domain."""
+    return str(token.resource[0]) if token.kind == TokenKind.TXN and token.resource else token.audience
+
+
+def _role(token: AccessToken) -> str:
+    if token.kind == TokenKind.TXN:
+        return _("inside, by a transaction token")
+    if token.kind != TokenKind.ACCESS:
+        return _("carries it to another domain")
+    return _("called, acts on") if token.parent_id else _("acts first")
 
 
 def _flat(links: list[Link]) -> list[Link]:

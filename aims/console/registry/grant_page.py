@@ -61,6 +61,7 @@ def grant_page(request: HttpRequest, ref: str) -> HttpResponse:
         "grant": grant,
         "row": row,
         "giver": giver(grant),
+        "may_open_parent": grant.parent_id is not None and visible_to(person).filter(pk=grant.parent_id).exists(),
         "actions": list(grant.resource.actions.filter(name__in=grant.actions).order_by("name")),
         "depth": depth_words(grant.depth),
         "names": labels.of(by),

@@ -26,6 +26,7 @@ from aims.people.services import invite
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 ASK_AGAIN_AFTER_S = 45
+HOLD_EVERY_S = 2  # each time is an entry in the log
 
 
 class Command(BaseCommand):
@@ -73,11 +74,12 @@ class Command(BaseCommand):
         stop = threading.Event()
 
         def on_ready() -> None:
-            self._greet(link)
-            cast.start_resource_server()
+            self._greet(link, cast)
+            cast.start_servers(hold_every_s=HOLD_EVERY_S)
             demonstration.wait_for_passkey(stop.is_set)
             if not stop.is_set():
                 cast.start_courier("--pause-s", str(ASK_AGAIN_AFTER_S))
+                cast.start_foreman()
 
         try:
             serving.serve_embedded("127.0.0.1", port, on_ready=on_ready)
@@ -87,8 +89,8 @@ class Command(BaseCommand):
 
     def _prepared(self) -> Cast:
         call_command("migrate", verbosity=0)
-        cast = Cast(settings.VAR_DIR, _resource_port(settings.VAR_DIR))
-        if not Agent.objects.exists():
+        cast = Cast(settings.VAR_DIR, demonstration.ports(settings.VAR_DIR))
+        if not Agent.objects.filter(identifier=world.FOREMAN).exists():
             demonstration.furnish(cast)
         return cast
 
@@ -98,13 +100,19 @@ class Command(BaseCommand):
             return None
         return f"{settings.ISSUER}/join/{invite(ada, by='cli:demo', now=clock.now())}/"
 
-    def _greet(self, link: str | None) -> None:
+    def _greet(self, link: str | None, cast: Cast) -> None:
         self.stdout.write(self.style.MIGRATE_HEADING(f"\nAIMS Console runs on {settings.ISSUER}"))
         if link:
             self.stdout.write(f"\nYou are Ada Lindqvist. Make your passkey here (once, within 24 hours):\n\n  {link}\n")
-            self.stdout.write("As soon as you have it, Courier, an agent, asks you to approve a payment.")
+            self.stdout.write("As soon as you have it, two agents ask you:")
         else:
-            self.stdout.write("\nSign in with Ada's passkey. Courier, an agent, asks you to approve a payment.")
+            self.stdout.write("\nSign in with Ada's passkey. Two agents ask you:")
+        self.stdout.write("  Courier, to approve a payment;")
+        self.stdout.write("  Foreman, to have a change merged, through Mason and Keeper, two more agents.")
+        self.stdout.write(
+            f"Take back what Foreman may do on {settings.ISSUER}/me/agents/, and Keeper is told no at once."
+        )
+        self.stdout.write(f"An MCP server with a tool that needs your approval: {cast.place('invoices')}")
         self.stdout.write("Ctrl-C stops everything.\n")
         self.stdout.flush()
 
@@ -132,11 +140,3 @@ class Command(BaseCommand):
         finally:
             cast.stop()
         story.close()
-
-
-def _resource_port(folder: Path) -> int:
-    """Return the demo API's port; the same one each time, since it is part of a registered identifier."""
-    kept = folder / "resource-port"
-    if not kept.exists():
-        kept.write_text(str(demonstration.free_port()))
-    return int(kept.read_text())

@@ -29,7 +29,8 @@ def test_a_granted_scope_opens_the_api(desk: Desk) -> None:
 def test_without_a_token_the_challenge_names_no_error(desk: Desk) -> None:
     answer = desk.get("agents/", token="")
     assert problem_of(answer)[0] == 401
-    assert answer["WWW-Authenticate"] == f'Bearer realm="{settings.ISSUER}"'
+    where = f"{settings.ISSUER}/.well-known/oauth-protected-resource/api/v1/"
+    assert answer["WWW-Authenticate"] == f'Bearer realm="{settings.ISSUER}", resource_metadata="{where}"'
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "x" * 20_000, "é"])

@@ -24,20 +24,25 @@ from joserfc.jwk import KeySet
 
 from tests.support.running import ROOT
 
-STORY_MAX_S = 60
+STORY_MAX_S = 120  # of a machine that is busy with something else; alone it takes a third of a minute
 FILES = {
     "receipt.jwt", "jwks.json", "access-token.jwt", "entry.json", "entry.tlog-proof", "log.vkey", "README.txt",
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Play the story once; give the folder of its evidence."""
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Play the story once; give the folder of its evidence, and what it said."""
     out = tmp_path_factory.mktemp("story")
     done = play("--out", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The receipt and the log verify." in done.stdout
-    return out
+    return out, done.stdout
+
+
+@pytest.fixture(scope="module")
+def story(played: tuple[Path, str]) -> Path:
+    return played[0]
 
 
 def play(*options: str) -> subprocess.CompletedProcess[str]:
@@ -80,6 +85,19 @@ def token(story: Path, keys: KeySet) -> dict[str, Any]:
 
 def test_the_evidence_is_complete(story: Path) -> None:
     assert {path.name for path in story.iterdir()} == FILES
+
+
+@pytest.mark.spec("RFC 8693", "4.1", "three agents act one for the other, and the last one's token says so")
+def test_three_agents_act_one_for_the_other(played: tuple[Path, str]) -> None:
+    assert "the change is merged: by keeper for mason for foreman, for usr_" in played[1]
+
+
+@pytest.mark.spec("RFC 7009", "2.1", "what a person takes back from the first agent, the third can no longer use")
+def test_what_a_person_takes_back_is_dead_two_agents_further_on(played: tuple[Path, str]) -> None:
+    # The command itself ends with an error where it took a second, or where the answer was another one.
+    measured = next(line for line in played[1].splitlines() if line.startswith("From the click"))
+    print(measured)
+    assert "keeper: the repository no longer takes my token: The token is no longer active." in played[1]
 
 
 def test_the_token_names_the_receipt_by_its_hash(story: Path, token: dict[str, Any]) -> None:

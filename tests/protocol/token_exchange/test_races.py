@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from aims.authentication.client import Client, authenticate
+from aims.authentication.client import Client
+from aims.authentication.private_key_jwt import authenticate
 from aims.authorization.models import AccessToken
 from aims.authorization.services import agents as stopping
 from aims.authorization.services import exchange, tokens
@@ -23,8 +24,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("aims.au
 
 
 def client_of(machine: Machine) -> Client:
-    form = {name: (str(value),) for name, value in machine.signed({}).items()}
-    return authenticate(form, headers={}, now=clock.now())
+    return authenticate(machine.assertion(), client_id=None, now=clock.now(), may_recall=False)
 
 
 def exchanging(chain: Chain, token: str) -> Callable[[], Any]:

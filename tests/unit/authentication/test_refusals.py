@@ -14,16 +14,17 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from aims.authentication import client as authentication
-from aims.authentication.client import Client, authenticate
+from aims.authentication import keys, private_key_jwt
+from aims.authentication.client import Client
 from aims.authentication.errors import InvalidClient
+from aims.authentication.private_key_jwt import authenticate
 from aims.credentials import services as credentials
 from aims.credentials.models import KeySource
 from aims.credentials.services import registered
 from aims.identifier.services import agents
 from aims.kit import clock, jose
 from aims.kit.ids import b64url
-from tests.support.oauth_client import ASSERTION_TYPE, BY, PAY, Machine, Stage, stage
+from tests.support.oauth_client import BY, PAY, Machine, Stage, stage
 
 pytestmark = pytest.mark.django_db
 KEYS: dict[str, Callable[[], jose.JoseKey]] = {
@@ -45,12 +46,8 @@ def signed(client_id: str, key: jose.JoseKey, algorithm: str, *, kid: str | None
     return jose.sign(claims, key=key, typ="JWT", kid=kid or key.thumbprint(), algorithm=algorithm)
 
 
-def form_of(assertion: str) -> dict[str, tuple[str, ...]]:
-    return {"client_assertion_type": (ASSERTION_TYPE,), "client_assertion": (assertion,)}
-
-
 def enter(assertion: str, *, may_recall: bool = False) -> Client:
-    return authenticate(form_of(assertion), headers={}, now=clock.now(), may_recall=may_recall)
+    return authenticate(assertion, client_id=None, now=clock.now(), may_recall=may_recall)
 
 
 def work_of(assertion: str, patch: pytest.MonkeyPatch, *, may_recall: bool) -> tuple[list[str], list[str]]:
@@ -62,7 +59,7 @@ def work_of(assertion: str, patch: pytest.MonkeyPatch, *, may_recall: bool) -> t
         return jose.verify(token, key=key)
 
     with patch.context() as spying, CaptureQueriesContext(connection) as asked:
-        spying.setattr(authentication, "verify", counting)
+        spying.setattr(keys, "verify", counting)
         with pytest.raises(InvalidClient):
             enter(assertion, may_recall=may_recall)
     return kinds, sorted(re.split(" WHERE | SET ", query["sql"])[0] for query in asked)
@@ -122,7 +119,7 @@ def test_only_the_right_key_gets_in_and_memory_asks_the_database_nothing(on: Sta
 
 def test_nobodys_key_opens_nothing(on: Stage) -> None:
     for algorithm in KEYS:
-        decoy = authentication._nobodys_key(algorithm)
+        decoy = keys._nobodys_key(algorithm)
         for client_id in (GHOST, on.courier.client_id, ""):
             with pytest.raises(InvalidClient):
                 enter(signed(client_id or uuid4().hex, decoy, algorithm))
@@ -149,17 +146,17 @@ def test_only_a_holder_that_publishes_is_fetched_from_and_only_for_an_unknown_ke
         fetched.append(holder_ref)
         return registered.refresh_source(holder_ref, now=now, get=lambda uri: json.dumps(fresh.jwks).encode())
 
-    monkeypatch.setattr(authentication, "refresh_source", answer)
+    monkeypatch.setattr(private_key_jwt, "refresh_source", answer)
     enter(on.courier.assertion())
     assert fetched == []
     assert enter(fresh.assertion()).agent == on.agent
     with pytest.raises(InvalidClient):
         enter(signed(GHOST, fresh.key, "ES256"))
-    assert fetched == [on.agent.ref, authentication.NOBODY]
+    assert fetched == [on.agent.ref, private_key_jwt.NOBODY]
     kid = fresh.key.thumbprint()
     with clock.shifted(timedelta(minutes=2)), pytest.raises(InvalidClient):
         enter(signed(on.courier.client_id, on.courier.key, "ES256", kid=kid))
-    assert fetched[2:] == [authentication.NOBODY]  # a known kid with a bad signature makes us call nobody
+    assert fetched[2:] == [private_key_jwt.NOBODY]  # a known kid with a bad signature makes us call nobody
 
 
 def test_an_unsigned_or_symmetric_assertion_reaches_no_key(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

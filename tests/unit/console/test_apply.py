@@ -119,6 +119,49 @@ def test_a_file_that_is_not_as_described_is_refused(raw: bytes) -> None:
         read(raw)
 
 
+def a_grant(**changes: Any) -> bytes:
+    item = json.loads(a_file())["grants"][0]
+    return json.dumps({"grants": [item | changes]}).encode()
+
+
+def test_a_grant_has_all_its_terms_and_the_same_ones_change_nothing() -> None:
+    apply(a_file(grants=[]), ctx())
+    until = json.loads(a_file())["grants"][0]["until"]
+    bounded = a_grant(
+        budget={"count": 3, "amounts": {"JPY": "5000", "EUR": "10.00"}},
+        depth=2,
+        starts=f"{int(until[:4]) - 1}-12-31T00:00:00Z",
+    )
+    assert [change.sign for change in apply(bounded, ctx())] == ["+"]
+    grant = DelegationGrant.objects.get()
+    assert grant.budget == {"count": 3, "amounts": {"EUR": "10.00", "JPY": "5000"}}
+    assert grant.depth == 2 and grant.starts_at is not None and grant.starts_at < grant.until_at
+    assert apply(bounded, ctx()) == []
+    assert [change.sign for change in apply(a_grant(budget={"amounts": {}}), ctx())] == ["+"]
+    assert apply(a_grant(budget={}), ctx()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"budget": {"count": 0}},
+        {"budget": {"count": "3"}},
+        {"budget": {"times": 3}},
+        {"budget": {"amounts": {"EUR": 10}}},
+        {"budget": {"amounts": {"EUR": "10.001"}}},
+        {"budget": {"amounts": {"XXX": "10"}}},
+        {"depth": 5},
+        {"depth": -1},
+        {"starts": "soon"},
+    ],
+)
+def test_terms_that_can_not_be_are_refused(change: dict[str, Any]) -> None:
+    apply(a_file(grants=[]), ctx())
+    with pytest.raises(ConfigurationRefused):
+        apply(a_grant(**change), ctx())
+    assert not DelegationGrant.objects.exists()
+
+
 def test_a_retired_agent_stays_retired_and_its_identifier_taken() -> None:
     apply(a_file(), ctx())
     item = json.loads(a_file())["agents"][0]

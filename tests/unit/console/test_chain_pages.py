@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.urls import reverse
+from pytest_django import Settings
 
 from aims.authorization import chains
 from aims.authorization.models import AccessToken, DelegationGrant
@@ -18,6 +19,7 @@ from audit.sequencer import Sequencer
 from tests.protocol.token_exchange.test_exchange import Chain, walk
 from tests.protocol.token_exchange.test_exchange import chain as chain
 from tests.support.cast import browser_of, someone
+from tests.support.chains import DOMAIN, TXN, to_txn
 from tests.support.log import log_key as log_key
 from tests.support.log import sequencer as sequencer
 from tests.support.oauth_client import BY
@@ -26,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 
 def txn() -> str:
-    return AccessToken.objects.latest("pk").txn
+    return AccessToken.of_every_kind.latest("pk").txn
 
 
 def page_of(person: object, name: str = "chain") -> str:
@@ -74,6 +76,29 @@ def test_taking_back_the_users_grant_cuts_the_whole_chain_within_a_second(chain:
     assert whys() == ["grant_revoked", "above", "above"]
     page = page_of(chain.on.ada)
     assert "Cut at Courier: its grant was taken back." in page and "ended with the hop above" in page
+
+
+def test_transaction_tokens_stand_between_the_hops_and_end_with_them(
+    chain: Chain, settings: Settings, sequencer: Sequencer
+) -> None:
+    settings.TRUST_DOMAIN = DOMAIN
+    b, c = chain.links[:2]
+    inside = to_txn(b, chain.first()).json()["access_token"]
+    onward = {"subject_token_type": TXN, "resource": c.resource.identifier, "scope": "accounts.read"}
+    assert b.exchange(inside, **onward).status_code == 200
+    sequencer.run_once()
+    flat = browser_of(chain.on.ada).get(reverse("chain", args=[txn()])).context["flat"]
+    assert [(link.number, link.hop.token.agent.name, link.resource, link.is_inside, link.policy) for link in flat] == [
+        ("1", "Courier", "b", False, 1),
+        ("1.1", "b", "b", True, 1),
+        ("1.1.1", "b", "c", False, 1),
+    ]
+    grant = users_grant(chain)
+    shown = browser_of(chain.on.ada).get(reverse("grant", args=[grant.ref]))
+    assert len(shown.context["tokens"]) == 3 and "transaction token" in shown.text and inside not in shown.text
+    assert "3 tokens end at once" in browser_of(chain.on.ada).get(reverse("grant-revoke", args=[grant.ref])).text
+    revoke_grant(grant, by=BY, now=clock.now())
+    assert whys() == ["grant_revoked", "above", "above"]
 
 
 def test_a_chain_cut_in_the_middle_goes_on_above(chain: Chain) -> None:
@@ -198,3 +223,16 @@ def test_only_those_who_see_all_ask_who_could(db: None) -> None:
     ]
     assert found == [403, 403, 200, 200]
     assert Resource.objects.count() == 0
+
+
+def test_a_chain_links_only_what_its_reader_may_open(chain: Chain) -> None:
+    olga = someone("Olga", "owner")
+    b = chain.links[0].agent
+    Agent.objects.filter(pk=b.pk).update(owner=olga)
+    walk(chain, 1)
+    (top,) = browser_of(olga).get(reverse("chain", args=[txn()])).context["links"]
+    assert (top.may_open, [may_open for _grant, may_open in top.grants]) == (False, [False])
+    assert (top.below[0].may_open, [may_open for _grant, may_open in top.below[0].grants]) == (True, [True])
+    page = page_of(olga)
+    assert reverse("agent", args=[b.ref]) in page and reverse("agent", args=[chain.on.agent.ref]) not in page
+    assert users_grant(chain).ref not in page

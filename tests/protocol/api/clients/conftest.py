@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from aims.kit.ids import unb64url
 from tests.support.running import AimsServer
 from tests.support.world import DOMAIN, ciba_form, inhabit, payment
 
@@ -92,6 +94,7 @@ def _fill(steward: Steward) -> None:
             "policies": str(steward.call("GET", "policies/").json()["items"][0]["number"]),
             "approval-requests": steward.call("GET", "approval-requests/").json()["items"][0]["ref"],
             "audit-entries": "0",
+            "chains": json.loads(unb64url(steward.token.split(".")[1]))["txn"],
         }
     )
     grant = {
