@@ -12,6 +12,7 @@ from aims.authentication.certificate import certificate_of
 from aims.authentication.client import Client
 from aims.authentication.dpop import KeyProof
 from aims.authentication.errors import CertificateMissing, InvalidDpopProof
+from aims.authorization import fapi
 from aims.authorization.authenticating import terms_of
 
 

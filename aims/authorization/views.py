@@ -2,14 +2,12 @@
 
 Spec: RFC 6749 §4.1, RFC 9126 §4, RFC 9207, OpenID Connect Core 1.0 §3.1.2. The browser is sent away only where who asks and
 where the answer goes are certain; everything else is a page. After a form the answer leaves by a page in between
-(``_leave``): Chromium holds ``form-action`` against every redirect that follows a form, and a client may redirect on.
+(``ways_out.leave``): Chromium holds ``form-action`` against every redirect that follows a form, and a client may redirect on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import wraps
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -42,9 +40,10 @@ from aims.authorization.services.consenting import SignIn, error_uri
 from aims.authorization.services.requests import cancel
 from aims.authorization.services.seeking import Sought, Verdict, judge, remembered, sought_by
 from aims.authorization.states import OPEN
+from aims.authorization.ways_out import leave, page, see_other
 from aims.kit import clock
 from aims.kit.errors import AimsError
-from aims.kit.forms import Form, FormRefused, read_form, read_query, single
+from aims.kit.forms import Form, read_form, read_query, single
 from aims.kit.ids import digest
 from aims.people.access import person_of, signed_in
 from aims.people.models import User
@@ -56,26 +55,6 @@ JUST_NOW = timedelta(seconds=30)  # a sign-in that led here counts as made for t
 SYNCED_ACR, DEVICE_ACR = "phr", "phrh"  # OpenID Connect Extended Authentication Profile ACR Values 1.0
 MEETS = {SYNCED_ACR: frozenset({SYNCED_ACR}), DEVICE_ACR: frozenset({SYNCED_ACR, DEVICE_ACR})}
 
-View = Callable[..., HttpResponseBase]
-
-
-def page(view: View) -> View:
-    """Show what keeps a browser here as a page; nothing of this room is ever kept by a cache or sent on as a referrer."""
-
-    @wraps(view)
-    def shown(request: HttpRequest, /, *args: str, **kwargs: str) -> HttpResponseBase:
-        try:
-            response = view(request, *args, **kwargs)
-        except NotHere as error:
-            response = _trouble(request, error)
-        except FormRefused as error:
-            response = _trouble(request, RequestUnreadable(detail=error.public))
-        response["Cache-Control"] = "no-store"
-        response["Referrer-Policy"] = "no-referrer"
-        return response
-
-    return shown
-
 
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
@@ -84,7 +63,7 @@ def authorize(request: HttpRequest) -> HttpResponseBase:
     """Take an authorization request, by reference or in the address. Nothing that is sent here decides anything."""
     if request.method == "POST":  # OpenID Connect Core 1.0 §3.1.2.1; a cookie of ours does not come with it
         form = read_form(request)
-        return _see_other("/oauth/authorize?" + urlencode([(name, value) for name in form for value in form[name]]))
+        return see_other("/oauth/authorize?" + urlencode([(name, value) for name in form for value in form[name]]))
     now, form = clock.now(), read_query(request)
     client_id, request_uri = single(form, "client_id"), single(form, "request_uri")
     if client_id is None:
@@ -113,9 +92,9 @@ def decide(request: HttpRequest) -> HttpResponseBase:
     if row.approval is not None:
         raise ReferenceUnknown  # what they signed, or are asked to sign, is answered where it stands
     if form.get("decision") != "agree":
-        return _leave(request, known, _refused(row, who, AccessDenied("The person said no."), "person", now=now))
+        return leave(request, known, _refused(row, who, AccessDenied("The person said no."), "person", now=now))
     if isinstance(_unmet(who, row, requested, now=now), UnmetAuthentication):
-        return _see_other(
+        return see_other(
             _question(known.client_id, form.get("request_uri", ""))
         )  # signed in with another key meanwhile
     try:
@@ -128,10 +107,10 @@ def decide(request: HttpRequest) -> HttpResponseBase:
     except NotHere:
         raise
     except AimsError as error:
-        return _leave(request, known, _refused(row, who, error, "policy", now=now))
+        return leave(request, known, _refused(row, who, error, "policy", now=now))
     if isinstance(answer, ApprovalRequest):
-        return _see_other(_decision_page(answer, who.person))
-    return _leave(request, known, answer)
+        return see_other(_decision_page(answer, who.person))
+    return leave(request, known, answer)
 
 
 @require_GET
@@ -146,8 +125,8 @@ def go_on(request: HttpRequest, ref: str) -> HttpResponseBase:
     except NotHere:
         raise
     except AimsError as error:
-        return _leave(request, known, _refused(row, who, error, "request", now=now))
-    return _waits(request, row, known) if answer is None else _leave(request, known, answer)
+        return leave(request, known, _refused(row, who, error, "request", now=now))
+    return _waits(request, row, known) if answer is None else leave(request, known, answer)
 
 
 @require_GET
@@ -171,7 +150,7 @@ def withdraw(request: HttpRequest, ref: str) -> HttpResponseBase:
     known = _known(row.agent.identifier)
     assert row.approval is not None
     cancel(row.approval, by=who.person.ref, reason="subject", now=now)
-    return _leave(request, known, _refused(row, who, AccessDenied("The person said no."), "person", now=now))
+    return leave(request, known, _refused(row, who, AccessDenied("The person said no."), "person", now=now))
 
 
 # -- from the address to a question ------------------------------------------------------------------------
@@ -205,8 +184,8 @@ def _brought(request: HttpRequest, known: KnownClient, form: Form, *, now: datet
         reference = pushing.bring(agent, requested, parameters, now=now)
     except OAuthError as error:
         count_failure(str(request.META.get("REMOTE_ADDR", "")), error.code)
-        return _see_other(error_uri(_answerable(parameters), error))
-    return _see_other(_question(agent.identifier, reference))
+        return see_other(error_uri(_answerable(parameters), error))
+    return see_other(_question(agent.identifier, reference))
 
 
 def _question(client_id: str, request_uri: str) -> str:
@@ -246,13 +225,13 @@ def _met(
     """Ask whoever sits there, unless they have answered this before."""
     if not request.user.is_authenticated:
         if "none" in requested.prompt:
-            return _see_other(consenting.refuse(row, LoginRequired(), by="system", reason="rule", now=now))
+            return see_other(consenting.refuse(row, LoginRequired(), by="system", reason="rule", now=now))
         return _sign_in(request, requested)
     who = _who(request)
     if row.approval is not None:
         if row.session_hash != who.session_hash:
             raise ReferenceUnknown
-        return _see_other(_decision_page(row.approval, who.person))
+        return see_other(_decision_page(row.approval, who.person))
     try:
         if error := _unmet(who, row, requested, now=now):
             if "none" in requested.prompt or _is_fresh(who, row):
@@ -263,7 +242,7 @@ def _met(
         raise
     except AimsError as error:
         reason = "policy" if isinstance(error, AccessDenied) else "rule"
-        return _see_other(_refused(row, who, error, reason, now=now))
+        return see_other(_refused(row, who, error, reason, now=now))
 
 
 def _asked(
@@ -274,7 +253,7 @@ def _asked(
     # RFC 8252 §8.6: who says that it is a public client is asked for every time, since any program can say so.
     may_repeat = not known.is_public and "consent" not in requested.prompt and not verdict.must_sign
     if may_repeat and (grant := remembered(row.agent, who.person, requested, sought, now=now)):
-        return _see_other(consenting.repeat(row, who, grant, now=now))
+        return see_other(consenting.repeat(row, who, grant, now=now))
     if "none" in requested.prompt:
         raise SignatureRequired if verdict.must_sign else ConsentRequired
     pushing.seen(row, now=now)
@@ -380,23 +359,4 @@ def _sign_in(request: HttpRequest, requested: Requested, *, again: bool = False)
     if "none" in requested.prompt:
         raise LoginRequired
     query = {"next": request.get_full_path()} | ({"again": "1"} if again else {})
-    return _see_other(f"{settings.LOGIN_URL}?{urlencode(query)}")
-
-
-def _leave(request: HttpRequest, known: KnownClient, uri: str) -> HttpResponse:
-    """Send the browser away by a page of our own, which no form's policy follows."""
-    agent = known.application.agent if known.application else None
-    response = render(request, "authorization/leaving.html", {"agent": agent, "uri": uri})
-    response["Refresh"] = f"0; url={uri}"
-    return response
-
-
-def _see_other(uri: str) -> HttpResponse:
-    """RFC 9700 §4.12: 303, so that no browser sends a form on. Django's own redirect refuses the scheme of an app."""
-    response = HttpResponse(status=303)
-    response["Location"] = uri
-    return response
-
-
-def _trouble(request: HttpRequest, error: NotHere) -> HttpResponse:
-    return render(request, "authorization/trouble.html", {"text": error.public}, status=error.status)
+    return see_other(f"{settings.LOGIN_URL}?{urlencode(query)}")

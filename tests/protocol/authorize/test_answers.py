@@ -199,6 +199,6 @@ def test_two_clicks_give_one_code(at: Desk) -> None:
     reference = at.pushed()
     others = [signed_in(at.ada.person, at.ada.key) for _ in range(2)]
     connection.close()
-    answers = at_once(*(lambda http=http: at.answers(reference, http=http) for http in others))  # type: ignore[misc]
+    answers = at_once(*(lambda http=http: at.answers(reference, http=http) for http in others))
     assert sorted(answer.status_code for answer in answers) == [200, 400]
     assert AuthorizationCode.objects.count() == DelegationGrant.objects.count() == 1

@@ -144,8 +144,10 @@ def test_what_is_wrong_with_a_request_is_told_to_its_client(public: Desk, change
     assert not PushedRequest.objects.exists()
 
 
-def test_a_stranger_signs_in_first_and_comes_back(public: Desk) -> None:
-    for answer in (brought(public, http=browser_of(None)), public.opens(public.pushed(), http=browser_of(None))):
+def test_a_stranger_signs_in_first_and_comes_back(at: Desk, request: pytest.FixtureRequest) -> None:
+    pushed = at.opens(at.pushed(), http=browser_of(None))
+    public: Desk = request.getfixturevalue("public")
+    for answer in (pushed, brought(public, http=browser_of(None))):
         assert answer.status_code == 303
         assert answer["Location"].startswith("/sign-in/?next=%2Foauth%2Fauthorize%3F")
 

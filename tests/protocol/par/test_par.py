@@ -91,7 +91,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"resource": None, "scope": "accounts.read openid"}, "invalid_target"),
     ({"authorization_details": "{"}, "invalid_authorization_details"),
     ({"authorization_details": '[{"type":"unheard_of"}]'}, "invalid_authorization_details"),
-    ({"authorization_details": payment().replace("EUR", "XXX")}, "invalid_authorization_details"),
+    ({"authorization_details": payment().replace("EUR", "ZZZ")}, "invalid_authorization_details"),
     ({"state": "s" * 1025}, "invalid_request"),
     ({"nonce": "n" * 256}, "invalid_request"),
     ({"dpop_jkt": "short"}, "invalid_request"),
