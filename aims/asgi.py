@@ -8,18 +8,29 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aims.settings")
 
-_http = get_asgi_application()
+_pages = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402  (needs the apps)
 from channels.sessions import CookieMiddleware  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
-from aims.authorization.endpoints.long_poll import LongPoll  # noqa: E402
+from aims.authorization.endpoints.long_poll import App, LongPoll, Receive, Scope, Send  # noqa: E402
 from aims.console import live  # noqa: E402
+from aims.lean import LeanHandler  # noqa: E402
+
+OAUTH = "/oauth/"
+
+
+def _by_path(machine: App, other: App) -> App:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (machine if scope["path"].startswith(OAUTH) else other)(scope, receive, send)
+
+    return app
+
 
 application = ProtocolTypeRouter(
     {
-        "http": LongPoll(_http),
+        "http": LongPoll(_by_path(LeanHandler(), _pages)),
         "websocket": CookieMiddleware(
             URLRouter([path("live", live.Bell.as_asgi()), re_path("", live.Nowhere.as_asgi())])
         ),

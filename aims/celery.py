@@ -21,6 +21,7 @@ SWEEPS = {
     "authorization.expire_grants": timedelta(seconds=5),
     "authorization.warn_of_grants": timedelta(minutes=1),
     "authorization.drop_pushed": timedelta(minutes=1),
+    "authorization.end_orphaned_families": timedelta(seconds=5),
     DELIVER_PINGS: timedelta(seconds=5),
     "credentials.rotate_keys": timedelta(minutes=1),
     "credentials.refresh_bundles": timedelta(minutes=1),

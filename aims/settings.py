@@ -97,7 +97,7 @@ INSTALLED_APPS = [
 # Machine endpoints know no session, no cookie and no nonce: the Page… classes step aside for them.
 MIDDLEWARE = [
     "aims.console.middleware.OneHost",
-    "django.middleware.security.SecurityMiddleware",
+    "aims.console.middleware.Security",
     "aims.console.middleware.StaticFiles",
     "aims.console.middleware.PageCompression",
     "aims.console.middleware.PageSecurityPolicy",
@@ -107,8 +107,10 @@ MIDDLEWARE = [
     "aims.console.middleware.PageAuthentication",
     "aims.console.middleware.PagePerson",
     "aims.console.middleware.PageMessages",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "aims.console.middleware.FrameOptions",
 ]
+# What is left of these at /oauth/ under ASGI (aims/asgi.py).
+MACHINE_MIDDLEWARE = ["aims.console.middleware.Security", "aims.console.middleware.FrameOptions"]
 
 TEMPLATES: list[dict[str, Any]] = [
     {

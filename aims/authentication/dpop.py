@@ -37,12 +37,18 @@ class KeyProof:
 
 
 def read_key(
-    headers: Mapping[str, str], *, method: str, path: str, client: str | None, now: datetime
+    headers: Mapping[str, str],
+    *,
+    method: str,
+    path: str,
+    client: str | None,
+    now: datetime,
+    access_token: str | None = None,
 ) -> KeyProof | None:
     """Return the key that this request proves to hold, None where it has no such header.
 
     path: of our endpoint; ``htu`` is compared with the address under the issuer, which is what clients see behind any
-    proxy. client: whom an entry about a replay names. Raises InvalidDpopProof, UseDpopNonce.
+    proxy. client: whom an entry about a replay names. access_token: that came with it (``ath``). Raises InvalidDpopProof, UseDpopNonce.
     """
     header = headers.get(HEADER)
     if header is None:
@@ -50,7 +56,12 @@ def read_key(
     at = now.timestamp()
     try:
         proof = dpop.check(
-            (header,), method=method, url=settings.ISSUER + path, access_token=None, algorithms=ALGORITHMS, now=at
+            (header,),
+            method=method,
+            url=settings.ISSUER + path,
+            access_token=access_token,
+            algorithms=ALGORITHMS,
+            now=at,
         )
         if settings.DPOP_NONCE:
             dpop.require_nonce(proof, nonces(), now=at)

@@ -35,8 +35,14 @@ class Proof:
 
 # For a statement on PostgreSQL that is its own transaction: its commit is not waited for. Join it, or it is not run.
 UNHURRIED = "SELECT set_config('synchronous_commit', 'off', true)"
-# The proof is from the time that the memory covers. Parameter: issued_at.
-COVERED = "EXISTS (SELECT 1 FROM authentication_memory WHERE began_at <= %s)"
+
+
+def covered(moment: str) -> str:
+    """Return the condition that a proof made at this moment, an expression, is from the time that the memory covers."""
+    return f"EXISTS (SELECT 1 FROM authentication_memory WHERE began_at <= {moment})"  # noqa: S608 ours
+
+
+COVERED = covered("%s")
 # The client's clock is not ahead of ours, so the proof was really made before now: needed by whoever is unhurried,
 # because only then a memory that begins anew is younger than all that it may have forgotten. Parameter: issued_at.
 MADE_BY_NOW = "%s <= now()"
@@ -78,6 +84,16 @@ def inserted(count: int, *, source: str) -> str:
         f" SELECT proof.* FROM {source}, (VALUES {rows}) AS proof (client_ref, jti_hash, expires_at)"
         f" WHERE {COVERED} ON CONFLICT DO NOTHING RETURNING client_ref"
     )
+
+
+# The part of a statement on PostgreSQL that remembers the proofs of many requests: of ``proof``, which has the columns
+# of the table, those marked ``is_first`` (of equal ones only one may be). In one order everywhere, so that two
+# processes that were sent the same proofs never wait for each other. It gives those that were fresh.
+INSERTED_TOGETHER = (
+    "INSERT INTO authentication_spentproof (client_ref, jti_hash, expires_at)"
+    " SELECT client_ref, jti_hash, expires_at FROM proof WHERE is_first ORDER BY client_ref, jti_hash"
+    " ON CONFLICT DO NOTHING RETURNING client_ref, jti_hash"
+)
 
 
 def all_fresh(count: int) -> str:

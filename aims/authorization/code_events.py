@@ -14,3 +14,38 @@ class CodeIssued(Event, type="authorization.code.issued", title="Issued an autho
     code: str
     grant: str | None
     request: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeReused(Event, type="authorization.code.reused", title="Used a code again", tone="no"):
+    """Its client sent a code a second time: somebody else may have it, so what came from it ended."""
+
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefreshTokenReused(
+    Event, type="authorization.refresh_token.reused", title="Used a refresh token again", tone="no"
+):
+    """Its client sent a refresh token that had been replaced: two have it, so its whole family ended.
+
+    used_at: NumericDate of its first use.
+    """
+
+    code: str
+    used_at: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyEnded(Event, type="authorization.family.ended", title="Ended a sign-in for good", tone="no"):
+    """Nothing that came from this code counts any more, nor what was exchanged for it.
+
+    reason: ``code_reused``, ``refresh_token_reused``, ``revoked_by_client``, ``person_deactivated``, or as in
+    ``authorization.tokens.ended``. tokens: how many access tokens ended with it now. jtis: of the newest 200 of them.
+    """
+
+    code: str
+    reason: str
+    grant: str | None
+    tokens: int
+    jtis: list[str]

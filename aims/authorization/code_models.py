@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -42,6 +43,12 @@ class AuthorizationCode(AbstractGrant):
     def ref(self) -> str:
         """Its public name, in the log and on pages."""
         return str(self.code)
+
+    @property
+    def signed_in(self) -> dict[str, Any]:
+        """The person's sign-in at the authorization endpoint: acr, amr and auth_time, as tokens carry them."""
+        assert self.auth_time is not None
+        return {"acr": self.acr, "amr": list(self.amr), "auth_time": int(self.auth_time.timestamp())}
 
     def is_expired(self) -> bool:
         """Return that it has: the toolkit asks here, and redeems none of ours."""

@@ -113,6 +113,22 @@ class InteractionRequired(OAuthError):
     code = "interaction_required"
 
 
+class InvalidToken(OAuthError):
+    """RFC 6750 §3.1: the same answer whatever is wrong with an access token."""
+
+    code = "invalid_token"
+    public = _("The access token is unknown, has ended, is for something else, or came without its key.")
+    status = 401
+
+
+class InsufficientScope(OAuthError):
+    """RFC 6750 §3.1."""
+
+    code = "insufficient_scope"
+    public = _("The access token lacks the scope for this.")
+    status = 403
+
+
 class ServerError(OAuthError):
     """Something broke on our side; the log says what. Spec: RFC 6749 §4.1.2.1."""
 
@@ -122,9 +138,13 @@ class ServerError(OAuthError):
 
 
 class TrustRefused(AimsError):
-    """What is said about another authorization server can't be."""
+    """What is said about another authorization server can't be. field: which part of it."""
 
     code = "trust_refused"
+
+    def __init__(self, public: str, *, field: str = "issuer") -> None:
+        self.field = field
+        super().__init__(public)
 
 
 class ClientSettingsRefused(AimsError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -13,8 +13,16 @@ from django.db.models import Q, QuerySet
 
 from aims.authorization import budget, queries
 from aims.authorization.errors import OAuthError
-from aims.authorization.models import DEPTH_MAX, AccessToken, ApprovalRequest, DelegationGrant, TokenKind
-from aims.authorization.services import trees
+from aims.authorization.identity import resource_scope
+from aims.authorization.models import (
+    DEPTH_MAX,
+    AccessToken,
+    ApprovalRequest,
+    AuthorizationCode,
+    DelegationGrant,
+    TokenKind,
+)
+from aims.authorization.services import families, trees
 from aims.authorization.states import OPEN, RequestState
 from aims.authorization.target import read_target
 
@@ -39,11 +47,15 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Impact:
-    """What ends. changes: the grant itself first, then those it was passed on as. tokens: with what hangs below them."""
+    """What ends. changes: the grant itself first, then those it was passed on as. tokens: with what hangs below them.
+
+    families: the codes whose refresh tokens end, or that can be redeemed no more.
+    """
 
     changes: tuple[Change, ...]
     tokens: tuple[AccessToken, ...]
     requests: tuple[ApprovalRequest, ...]
+    families: tuple[AuthorizationCode, ...]
 
     @property
     def revoked(self) -> list[DelegationGrant]:
@@ -91,14 +103,31 @@ def impact_of(changes: Sequence[Change], *, now: datetime) -> Impact:
     instead = {change.before.pk: change.after for change in changes}
     tokens: dict[int, AccessToken] = {}
     requests: dict[int, ApprovalRequest] = {}
+    fallen: dict[int, AuthorizationCode] = {}
     for change in changes:
         grant = change.before
         at = queries.grants_at(grant.agent, grant.resource.identifier, now=now)
         others = [kept for other in at if (kept := instead.get(other.pk, other)) is not None]
         requests |= {row.pk: row for row in fallen_requests(grant, others, now=now)}
         tokens |= {row.pk: row for row in fallen_tokens(grant, others, tokens_at(grant, now=now), now=now)}
+        fallen |= {row.pk: row for row in fallen_families(grant, change.after, now=now)}
+    tokens |= {row.pk: row for row in families.tokens_of(fallen, now=now)}
     tokens |= {row.pk: row for row in trees.below(tokens.values(), now=now)}  # what was exchanged for them
-    return Impact(changes=tuple(changes), tokens=tuple(tokens.values()), requests=tuple(requests.values()))
+    return Impact(
+        changes=tuple(changes),
+        tokens=tuple(tokens.values()),
+        requests=tuple(requests.values()),
+        families=tuple(fallen.values()),
+    )
+
+
+def fallen_families(grant: DelegationGrant, after: DelegationGrant | None, *, now: datetime) -> list[AuthorizationCode]:
+    """Return the families that stand on this grant and that it does not carry any more. after: None where it ended.
+
+    A family stands on the grant that the person agreed to, and on no other.
+    """
+    standing = families.live_families(now=now).filter(grant=grant)
+    return [code for code in standing if after is None or not _still_carries(after, code, now=now)]
 
 
 def fallen_requests(
@@ -194,15 +223,29 @@ def _falls(
     )
 
 
+def _still_carries(grant: DelegationGrant, code: AuthorizationCode, *, now: datetime) -> bool:
+    scope, details = " ".join(resource_scope(code.scope)), code.authorization_details
+    if not scope and not details:
+        return grant.until_at > now
+    items = _items(code.resource, scope, details)
+    return items is not None and all(
+        queries.covering([grant], actions=(item.action,), types=(item.detail_type,), now=now) for item in items
+    )
+
+
 def _asked(request: ApprovalRequest) -> set[Item]:
     return {Item(kept["action"], kept["detail_type"]) for kept in request.facts}
 
 
 def _carried(row: AccessToken) -> set[Item] | None:
     """Return what a token carries that nobody was asked for; None if the registry does not know it any more."""
-    details = json.dumps(row.authorization_details) if row.authorization_details else None
+    return _items(row.resource, row.scope, row.authorization_details)
+
+
+def _items(resources: Sequence[str], scope: str, wanted: Sequence[Mapping[str, Any]] | None) -> set[Item] | None:
+    details = json.dumps(wanted) if wanted else None
     try:
-        target = read_target(resources=row.resource, scope=row.scope, details=details)
+        target = read_target(resources=resources, scope=scope, details=details)
     except OAuthError:
         return None
     return {Item(item.action.name, str((item.detail or {}).get("type", ""))) for item in target.wanted}

@@ -255,9 +255,6 @@ class BackchannelRequest(models.Model):
         db_default="",
         help_text="thumbprint of the key that asked; only it redeems",
     )
-    x5t_s256 = models.CharField(
-        max_length=43, blank=True, default="", db_default="", help_text="likewise, of its certificate; RFC 8705 §3.1"
-    )
 
 
 class TokenKind(models.TextChoices):
@@ -329,7 +326,8 @@ class AccessToken(AbstractAccessToken):
     def is_sound(self) -> bool:
         """Whether this one counts, its ancestors aside."""
         is_held = self.agent is None or self.agent.state == AgentState.ACTIVE
-        return self.revoked_at is None and is_held and self.expires > clock.now()
+        is_let_in = self.code is None or self.code.user.is_active
+        return self.revoked_at is None and is_held and is_let_in and self.expires > clock.now()
 
     def chain(self) -> list[AccessToken]:
         """Return this token and all that it was exchanged for, back to the first. Each must count for this one to."""

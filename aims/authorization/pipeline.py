@@ -34,9 +34,10 @@ from aims.authorization.authenticating import authenticated
 from aims.authorization.binding import with_key
 from aims.authorization.errors import InvalidRequest, MethodNotAllowed, ServerError, UnauthorizedClient
 from aims.authorization.errors import described as described
-from aims.authorization.queries import CIBA
-from aims.authorization.services import tokens
+from aims.authorization.queries import CIBA, OF_AGREEMENTS
+from aims.authorization.services import gathering, tokens
 from aims.kit import clock
+from aims.kit.committer import Unavailable
 from aims.kit.errors import AimsError
 from aims.kit.forms import Form, FormRefused, read_form, single
 from aims.kit.prepared import is_possible
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 REPEATABLE = frozenset({"resource", "audience"})  # RFC 8707 §2, RFC 8693 §2.1
 _METHOD = "private_key_jwt"
 NONCE_HEADER = "DPoP-Nonce"
+CLIENT_CREDENTIALS = "client_credentials"
 
 
 class Endpoint(Flag):
@@ -115,12 +117,26 @@ def repeats_nothing(call: Call) -> None:
         single(call.form, name)
 
 
+def has_room(call: Call) -> None:
+    """Nobody's signature is verified for a token that could not be written."""
+    if call.value("grant_type") == CLIENT_CREDENTIALS:
+        gathering.admit()
+
+
 def is_authenticated(call: Call) -> None:
     """RFC 6749 §3.2.1: by the one method that this client registered."""
     # Only these grants' writes depend on what was recalled; for polls, PostgreSQL's.
     grant_type = call.value("grant_type")
-    may_recall = grant_type == "client_credentials" or (grant_type == CIBA and is_possible())
-    call._client = authenticated(call.form, call.request, now=call.now, may_recall=call.may_recall and may_recall)
+    may_recall = grant_type == CLIENT_CREDENTIALS or (grant_type == CIBA and is_possible())
+    # What these two are about is held by the client alone, so it may name itself: a code, a refresh token, its own token.
+    may_be_public = call.endpoint is Endpoint.REVOKE or grant_type in OF_AGREEMENTS
+    call._client = authenticated(
+        call.form,
+        call.request,
+        now=call.now,
+        may_recall=call.may_recall and may_recall,
+        may_be_public=may_be_public,
+    )
 
 
 def is_agent(call: Call) -> None:
@@ -153,6 +169,7 @@ CHECKS: tuple[tuple[Callable[[Call], None], Endpoint], ...] = (
     (has_no_query, _ALL),
     (is_form, _ALL),
     (repeats_nothing, _ALL),
+    (has_room, Endpoint.TOKEN),
     (is_authenticated, _OURS),
     (is_agent, Endpoint.TOKEN | Endpoint.REVOKE | Endpoint.PAR),
     (is_resource_server, Endpoint.INTROSPECT),
@@ -168,18 +185,28 @@ def endpoint(which: Endpoint) -> Callable[[Handler], Callable[[HttpRequest], Htt
 
     CSRF does not apply: these endpoints know no cookie.
     """
-    checks = tuple(check for check, where in CHECKS if which in where)
+    checks = checks_of(which)
 
     def decorate(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
         @csrf_exempt
         @functools.wraps(handler)
         def view(request: HttpRequest) -> HttpResponse:
             call = Call(request=request, endpoint=which, now=clock.now(), may_recall=which is Endpoint.TOKEN)
-            return _uncached(_with_nonce(call, _run(call, checks, handler)))
+            return finished(call, _run(call, checks, handler))
 
         return view
 
     return decorate
+
+
+def checks_of(which: Endpoint) -> tuple[Callable[[Call], None], ...]:
+    """Return what runs at an endpoint, in its order."""
+    return tuple(check for check, where in CHECKS if which in where)
+
+
+def finished(call: Call, response: HttpResponse) -> HttpResponse:
+    """Return a response with what every answer of a machine endpoint says: never cached, and the nonce of now."""
+    return _uncached(_with_nonce(call, response))
 
 
 def answer(body: dict[str, Any], status: int = 200) -> JsonResponse:
@@ -204,13 +231,13 @@ def _run(call: Call, checks: tuple[Callable[[Call], None], ...], handler: Handle
         for check in checks:
             check(call)
         return handler(call)
-    except UseDpopNonce as error:
+    except (UseDpopNonce, Unavailable) as error:
         return error_response(error)  # no refusal: nothing was consumed, and the client comes again with the same grant
     except AimsError as error:
         if call.is_recalled and not call.is_settling and not isinstance(error, ProofReplayed | DpopReplayed):
             # What is remembered may grant, never refuse: once more, with what the database says now.
             return _run(replace(call, may_recall=False, _client=None), checks, handler)
-        return _refused(call, error)
+        return refused(call, error)
     except Exception as error:
         if _was_deadlocked(error) and not call.is_second_try:
             return _run(replace(call, is_second_try=True, is_settling=False, _client=None), checks, handler)
@@ -227,7 +254,8 @@ def _was_deadlocked(error: Exception) -> bool:
     return getattr(error.__cause__, "sqlstate", None) == "40P01"
 
 
-def _refused(call: Call, error: AimsError) -> HttpResponse:
+def refused(call: Call, error: AimsError) -> HttpResponse:
+    """Return the answer to a refusal once it is recorded."""
     try:
         _record(call, error)
     except ProofReplayed as replayed:

@@ -18,6 +18,7 @@ from aims.people.models import Role, RoleHolding, User
 
 LIST_MAX = 200
 CIBA = "urn:openid:params:grant-type:ciba"
+OF_AGREEMENTS = frozenset({"authorization_code", "refresh_token"})  # what goes on from a person's agreement
 AGENT_GRANTS = ["client_credentials", CIBA]
 TOKEN_LIFETIME_MAX = timedelta(seconds=LIFETIME_MAX_S)
 NOTICE_BEFORE = timedelta(days=3)  # of a grant's end, or the last quarter of its life if that is shorter

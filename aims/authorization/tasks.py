@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from aims.authorization.services import ping, pushing, registrations, requests, running_out
+from aims.authorization.services import families, ping, pushing, registrations, requests, running_out
 from aims.kit import clock
 
 
@@ -42,3 +42,9 @@ def warn_of_grants() -> int:
 def drop_pushed() -> int:
     """Forget pushed requests that nobody answered in time."""
     return pushing.drop_due(now=clock.now())
+
+
+@shared_task(name="authorization.end_orphaned_families")
+def end_orphaned_families() -> int:
+    """End what people agreed to who were shut out since; it counts no more from that moment on."""
+    return families.end_orphaned(now=clock.now())

@@ -38,7 +38,7 @@ class TokenFacts:
 
 def expiry(*, now: datetime, ends: Iterable[datetime]) -> datetime:
     """Return when a token ends, on a whole second. ends: of all that it rests on, a person's yes or a grant."""
-    return min(now + timedelta(seconds=LIFETIME_S), *ends).replace(microsecond=0)
+    return min([now + timedelta(seconds=LIFETIME_S), *ends]).replace(microsecond=0)
 
 
 def claims_of(facts: TokenFacts, *, issuer: str, jti: str, now: datetime) -> dict[str, Any]:

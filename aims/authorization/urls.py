@@ -18,6 +18,7 @@ from aims.authorization.endpoints.par import par
 from aims.authorization.endpoints.register import register, registration
 from aims.authorization.endpoints.revoke import revoke
 from aims.authorization.endpoints.token import token
+from aims.authorization.endpoints.userinfo import userinfo
 from aims.authorization.pipeline import Call, Endpoint, endpoint
 
 
@@ -56,6 +57,7 @@ urlpatterns = [
     path("oauth/authorize/go-on/<str:ref>/withdraw/", views.withdraw, name="authorize-withdraw"),
     path("oauth/introspect", introspect),
     path("oauth/revoke", from_anywhere(revoke, methods="POST")),
+    path("oauth/userinfo", from_anywhere(userinfo, methods="GET, POST")),
     path("oauth/register", from_anywhere(register, methods="POST")),
     path("oauth/register/<slug:ref>", from_anywhere(registration, methods="GET, PUT, DELETE")),
 ]

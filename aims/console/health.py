@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from aims.authorization.services import gathering
 from audit import read
 
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
@@ -25,7 +26,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Answer 200 when the database answers, else 503: the balancer then sends the work elsewhere.
+    """Answer 200 when the database answers and takes tokens, else 503: the balancer then sends the work elsewhere.
 
     log: ``signed``, or why it is not (audit.read.trouble). It does not make the process unready: events wait safely.
     """
@@ -33,6 +34,8 @@ def readyz(request: HttpRequest) -> HttpResponse:
         trouble = read.trouble()
     except DatabaseError:
         return _no_store(JsonResponse({"database": "does not answer"}, status=503))
+    if not gathering.is_ready():
+        return _no_store(JsonResponse({"database": "takes no tokens"}, status=503))
     return _no_store(JsonResponse({"database": "answers", "log": trouble or "signed"}))
 
 

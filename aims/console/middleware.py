@@ -19,9 +19,11 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseForbidden, HttpResponseRedirect
+from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.gzip import GZipMiddleware
+from django.middleware.security import SecurityMiddleware
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
@@ -111,7 +113,25 @@ class PagePerson(_PageOnly):
         return response
 
 
-class OneHost(MiddlewareMixin):
+class _AtOnce(MiddlewareMixin):
+    """First among the bases of a class that only looks at headers: on a loop Django would send that to a thread."""
+
+    async def __acall__(self, request: HttpRequest) -> Any:
+        asked, answered = getattr(self, "process_request", None), getattr(self, "process_response", None)
+        go_on: Callable[[HttpRequest], Any] = self.get_response
+        response = (asked(request) if asked else None) or await go_on(request)
+        return answered(request, response) if answered else response
+
+
+class Security(_AtOnce, SecurityMiddleware):
+    """Django's headers, without a thread."""
+
+
+class FrameOptions(_AtOnce, XFrameOptionsMiddleware):
+    """X-Frame-Options, without a thread."""
+
+
+class OneHost(_AtOnce):
     """Sends a person who came by a loopback address to ``localhost``: an address is no RP ID (WebAuthn L3 §4)."""
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:

@@ -77,14 +77,14 @@ def read_bundle(document: object) -> Bundle:
 def check_sequence(before: int | None, after: int | None) -> None:
     """Raise BundleRefused where a changed bundle is not newer than the one that we hold. Spec: §4.1.2."""
     if before is not None and (after is None or after <= before):
-        raise BundleRefused(f"Its spiffe_sequence is not above {before}, which is the one we hold.", code="sequence")
+        raise BundleRefused(f"Its spiffe_sequence is not above {before}, which is the one we hold.", reason="sequence")
 
 
 def _object(item: object) -> dict[str, Any]:
     if not isinstance(item, dict):
         raise BundleRefused("A key is not an object.")
     if PRIVATE_MEMBERS & item.keys():  # whoever made it must know
-        raise BundleRefused("A key has private members.", code="private_key")
+        raise BundleRefused("A key has private members.", reason="private_key")
     return item
 
 

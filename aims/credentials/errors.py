@@ -12,13 +12,16 @@ class KeysRefused(AimsError):
 
 
 class BundleRefused(AimsError):
-    """A trust bundle that we don't take: not one, older than ours, or with keys that must not be there."""
+    """A trust bundle that we don't take: not one, older than ours, or with keys that must not be there.
+
+    reason: stable word for the log and the page.
+    """
 
     code = "bundle_refused"
 
-    def __init__(self, public: str, *, code: str = "bundle_refused") -> None:
-        super().__init__(public, detail=code)
-        self.code = code
+    def __init__(self, public: str, *, reason: str = "no_bundle") -> None:
+        self.reason = reason
+        super().__init__(public, detail=reason)
 
 
 class NoSigningKey(AimsError):

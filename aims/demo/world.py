@@ -18,7 +18,7 @@ AGENTS = ("courier", "foreman", "mason", "keeper", "magpie")
 PLACES = ("payments", "invoices", "mason_desk", "keeper_desk", "repository")
 ADA = "ada@acme.example"
 GRANT_LIFETIME = timedelta(days=30)
-CHANGE = "repository_change"
+MERGE, CHANGE = "repository.merge", "repository_change"
 BEARER = """
 @id("bearer-only-where-mcp-needs-it")
 @says("A token that is bound to no key is good only at the invoices' MCP server: MCP clients know no other.")
@@ -42,10 +42,9 @@ def whole_configuration(*, places: Mapping[str, str], policy: str, jwks: Mapping
     whole["resources"] += _others(places, jwks)
     whole["agents"] += _crew(jwks)
     whole["grants"] += [
-        _grant(FOREMAN, places["mason_desk"], ["changes.build"], [CHANGE], "Get approved changes merged", now)
-        | {"depth": 2},
-        _grant(MASON, places["keeper_desk"], ["changes.deliver"], [CHANGE], "Hand on what was built", now),
-        _grant(KEEPER, places["repository"], ["repository.merge"], [CHANGE], "Merge what was built", now),
+        _grant(FOREMAN, places["mason_desk"], [MERGE], [CHANGE], "Get approved changes merged", now) | {"depth": 2},
+        _grant(MASON, places["keeper_desk"], [MERGE], [CHANGE], "Hand on what was built", now),
+        _grant(KEEPER, places["repository"], [MERGE], [CHANGE], "Merge what was built", now),
     ]
     return json.dumps(whole).encode()
 
@@ -92,18 +91,19 @@ def _payments(identifier: str, jwks: dict[str, Any]) -> dict[str, Any]:
 
 def _others(places: Mapping[str, str], jwks: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the invoices' MCP server, the desks of Mason and Keeper, and the repository at the end of their chain."""
-    change = {"title": "Change a repository", "reversibility": "reversible", "detail_type": CHANGE}
+    # The same action at each of them: that is how one sees who could merge, through whom.
+    merging = {"name": MERGE, "title": "Merge a change", "reversibility": "reversible", "detail_type": CHANGE}
     reading = {"name": "invoices.read", "title": "List open invoices", "reversibility": "read-only"}
     paying = {"name": "invoices.pay", "title": "Pay an open invoice", "reversibility": "irreversible"}
     told: dict[str, dict[str, Any]] = {
         "invoices": {"name": "Invoices (MCP)", "kind": "mcp", "actions": [reading, paying]},
-        "mason_desk": {"name": "Mason's desk", "operator": MASON, "actions": [{"name": "changes.build", **change}]},
+        "mason_desk": {"name": "Mason's desk", "operator": MASON, "actions": [merging]},
         "keeper_desk": {
             "name": "Keeper's desk",
             "operator": KEEPER,
-            "actions": [{"name": "changes.deliver", **change}],
+            "actions": [merging],
         },
-        "repository": {"name": "Repository", "actions": [{"name": "repository.merge", **change}]},
+        "repository": {"name": "Repository", "actions": [merging]},
     }
     return [{"identifier": places[name], "jwks": jwks[name], **resource} for name, resource in told.items()]
 

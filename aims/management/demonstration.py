@@ -92,7 +92,7 @@ class Cast:
         self._start("aims.demo.mcp_server", *self._place("invoices"))
         self._start("aims.demo.repository", *self._place("repository"), "--trust-domain", world.TRUST_DOMAIN)
         self._start(
-            "aims.demo.relay", *self._relay("mason", world.MASON, onward="keeper_desk"), "--begins", "changes.build"
+            "aims.demo.relay", *self._relay("mason", world.MASON, onward="keeper_desk"), "--begins", world.MERGE
         )
         self._start(
             "aims.demo.relay", *self._relay("keeper", world.KEEPER, onward="repository"),

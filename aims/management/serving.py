@@ -13,6 +13,7 @@ import uvicorn
 from django.conf import settings
 from django.db import connections
 
+from aims.authorization.services import gathering
 from aims.celery import DELIVER_PINGS, app
 from aims.console import live
 from aims.console.jobs import Embedded, wake_deliveries
@@ -74,6 +75,7 @@ def serve_pages(host: str, port: int, *, on_ready: Any = None) -> None:
 
 async def _serve(server: uvicorn.Server, on_ready: Any) -> None:
     live.serve_on(asyncio.get_running_loop())
+    gathering.start()
     others = asyncio.create_task(live.listen_for_others()) if settings.IS_SCALED else None
     ready = asyncio.create_task(_tell(server, on_ready)) if on_ready else None
     try:
@@ -82,6 +84,7 @@ async def _serve(server: uvicorn.Server, on_ready: Any) -> None:
         for task in (others, ready):
             if task:
                 task.cancel()
+        await asyncio.to_thread(gathering.stop)  # behind the last answer: uvicorn waits for those that it has begun
 
 
 async def _tell(server: uvicorn.Server, on_ready: Any) -> None:

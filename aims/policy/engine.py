@@ -39,7 +39,7 @@ _WHO = re.compile(r"subject|owner|group:[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 class PolicyFacts:
     """What the policy may look at. reversibility: from the registry. grant: ref of the covering grant.
 
-    amount: decimal text. binding: how the token will be bound to a key: ``dpop``, ``none`` (a bearer token).
+    amount: decimal text. binding: how the token will be bound to a key: ``dpop``, ``mtls``, ``none`` (a bearer token).
     """
 
     agent: str

@@ -19,17 +19,18 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One figure. bar: what it must not pass, None where the design has none."""
+    """One figure. bar: what it must not pass (is_floor: must not stay below), None where the design has none."""
 
     what: str
     value: float
     unit: str
     bar: float | None = None
+    is_floor: bool = False
 
     @property
     def is_missed(self) -> bool:
-        """Return whether it passes its bar."""
-        return self.bar is not None and self.value > self.bar
+        """Return whether it misses its bar."""
+        return self.bar is not None and (self.value < self.bar if self.is_floor else self.value > self.bar)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,7 @@ def main(words: Sequence[str]) -> int:
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
-        from tests.bench import cases, log, polls, served, tokens, verification  # noqa: F401
+        from tests.bench import cases, loaded, log, polls, served, tokens, verification  # noqa: F401
 
         try:
             return _report(cases.cases_named(words)) | _report_readings(cases.figures_named(words))
@@ -94,7 +94,8 @@ def _report_readings(figures: list) -> int:  # type: ignore[type-arg]
         for reading in each.measure():
             bar = "" if reading.bar is None else f", bar {reading.bar:.0f} {reading.unit}"
             verdict = "  missed" if reading.is_missed else ""
-            print(f"{each.name}: {reading.what} {reading.value:.1f} {reading.unit}{bar}{verdict}", flush=True)
+            digits = 2 if reading.unit == "times" else 1
+            print(f"{each.name}: {reading.what} {reading.value:.{digits}f} {reading.unit}{bar}{verdict}", flush=True)
             missed = missed or reading.is_missed
     return missed
 

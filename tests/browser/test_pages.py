@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Browser, Page, Response, ViewportSize
 
 from tests.browser.looking import (
@@ -65,6 +66,7 @@ def session_of(browser: Browser, link: str, key_name: str) -> dict[str, Any]:
 
 def busy_morning(page: Page, world: World) -> dict[str, str]:
     """Let requests come and end in every way; return what pages are named by."""
+    register_itself(world)
     courier = world.courier()
     order = world.order("Invoice 2026-1187", "4200.00")
     approved = courier.ask_person(order, "Invoice matches the purchase order.")
@@ -81,6 +83,19 @@ def busy_morning(page: Page, world: World) -> dict[str, str]:
     courier.ask_person(hostile, "Please\u200b approve \u202equickly. " + "No spaces" * 40)
     courier.ask_person(order, "Invoice matches the purchase order; a 2 % discount lapses at midnight.")
     return found_refs(page, world)
+
+
+def register_itself(world: World) -> None:
+    """Let a stranger's client register, which then waits to be admitted. Spec: RFC 7591 §3.1."""
+    metadata = {
+        "client_name": HOSTILE_NAME,
+        "redirect_uris": ["http://127.0.0.1:3030/callback", "http://localhost:3030/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "contacts": ["somebody@elsewhere.example"],
+        "scope": "accounts.read payments.initiate",
+        "software_id": "4NRB1-0XZABZI9E6-5SM3R",
+    }
+    assert requests.post(f"{world.url}/oauth/register", json=metadata, timeout=10).status_code == 201
 
 
 def decide(page: Page, world: World, button: str) -> None:
@@ -102,6 +117,7 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
         ("denied", "/inbox/", "a.item.done:has-text('89.90')"),
         ("agent", "/agents/", "a.item:has-text('Courier')"),
         ("suspended", "/agents/", "a.item:has-text('Magpie')"),
+        ("registration", "/agents/registrations/", "a.item"),
         ("resource", "/resources/", "a.item"),
         ("person", "/people/", "a:has-text('Ben Okafor')"),
         ("grant", "/grants/", "a.item"),
@@ -138,10 +154,16 @@ PAGES = [
     ("ada", "agent-owner", "{agent}owner/", 200),
     ("ada", "agent-stop", "{agent}stop/", 200),
     ("ada", "trust-domains", "/agents/trust-domains/", 200),
+    ("ada", "registrations", "/agents/registrations/", 200),
+    ("ada", "registration", "{registration}", 200),
+    ("ada", "trust-rules", "/agents/trust-rules/", 200),
+    ("ada", "trust", "/trust/", 200),
+    ("ada", "trust-domain", "/agents/trust-domains/acme.example/", 200),
     ("ada", "agents-mine", "/me/agents/", 200),
     ("cy", "agents-mine-empty", "/me/agents/", 200),
     ("ada", "resources", "/resources/", 200),
     ("ada", "resource", "{resource}", 200),
+    ("ada", "resource-metadata", "{resource}metadata/", 200),
     ("ada", "resource-new", "/resources/new/", 200),
     ("ada", "resource-edit", "{resource}edit/", 200),
     ("ada", "grants", "/grants/", 200),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aims.authentication import certificate, http_signature, wit
 from aims.authentication import claims as authentication
 from aims.authorization import (
     authorize,
@@ -23,18 +24,21 @@ from aims.authorization.models import ForeignServer
 from aims.authorization.services import (
     admission,
     clients,
+    codes,
     grants,
     opening,
     ping,
     polling,
     pushing,
+    refreshing,
     registration_rows,
     registrations,
 )
 from aims.authorization.services import backchannel as requests
 from aims.authorization.services import documents as client_documents
 from aims.console import live
-from aims.credentials import jwks
+from aims.credentials import bundles, jwks
+from aims.credentials.services import bundles as bundle_verbs
 from aims.identifier import uri
 from aims.kit import clock, fetch, forms, jose
 from aims.policy import engine
@@ -88,9 +92,12 @@ CLAIMS = {
     "grant_types_supported": ("CIBA Core 1.0", "11"),
     "authorization_details_types_supported": ("RFC 9396", ""),
     "acr_values_supported": ("CIBA Core 1.0", "7.1"),
+    "scopes_supported": ("OpenID Connect Core 1.0", "5.4"),
+    "userinfo_endpoint": ("OpenID Connect Core 1.0", "5.3"),
+    "claims_supported": ("OpenID Connect Core 1.0", "5.1"),
+    "subject_types_supported": ("OpenID Connect Core 1.0", "8"),
     "identity_chaining_requested_token_types_supported": ("draft-ietf-oauth-identity-chaining", ""),
     "authorization_grant_profiles_supported": ("draft-ietf-oauth-identity-assertion-authz-grant", ""),
-    "scopes_supported": ("CIBA Core 1.0", "7.1"),
     "id_token_signing_alg_values_supported": ("CIBA Core 1.0", "10"),
     "dpop_signing_alg_values_supported": ("RFC 9449", "5.1"),
     "tls_client_certificate_bound_access_tokens": ("RFC 8705", "3"),
@@ -101,7 +108,7 @@ CLAIMS = {
     "revocation_endpoint_auth_methods_supported": ("RFC 7009", ""),
     "revocation_endpoint_auth_signing_alg_values_supported": ("RFC 7009", ""),
 }
-NO_CLAIM = {"subject_types_supported", "ui_locales_supported"}  # of what is not offered
+NO_CLAIM = {"ui_locales_supported"}  # of what is not offered
 
 
 @pytest.mark.django_db
@@ -139,10 +146,17 @@ def _limits() -> list[str]:
         f"{opening.OPEN_MAX_PAIR} for an agent and an approver, {opening.OPEN_MAX_AGENT} for an agent,"
         f" {opening.OPEN_MAX_APPROVER} for an approver",
         f"{opening.NEW_MAX_PAIR_PER_MINUTE} a minute for an agent and an approver",
+        f"authorization code | {codes.CODE_LIFE_S} s, used once; verifier 43 to 128 characters, `nonce` at most {codes.NONCE_MAX} |",
+        f"refresh token | used once; {refreshing.IDLE.days} days where nobody uses it, never after its grant,"
+        f" {refreshing.FAMILY_LIFE.days} days where there is none |",
         f"access token | {tokens.LIFETIME_S // 60} minutes, {tokens.LIFETIME_MAX_S // 60} at most",
         f"transaction token | {transaction_token.LIFETIME_S} s, never longer than what it was exchanged for; each context"
         f" {transaction_token.CONTEXT_MAX_BYTES:,} bytes; {transaction_token.REPLACEMENTS_MAX} in one chain |",
         f"`exp` at most {authentication.AHEAD_MAX_S} s ahead, `iat` required, {authentication.SKEW_S} s of skew",
+        f"JWT-SVID, workload proof token, signed request | at most {http_signature.LIFE_MAX_S} s ahead,",
+        f"workload identity token | {wit.WIT_AHEAD_MAX.total_seconds() / 3600:.0f} h ahead",
+        f"client certificate | {certificate.CERTIFICATE_MAX_BYTES // kib} KiB, {certificate.INTERMEDIATES_MAX} intermediates",
+        f"trust bundle | {bundle_verbs.BUNDLE_MAX_BYTES // kib} KiB, {bundles.BUNDLE_KEYS_MAX} keys;",
         f"prepared decision | signed within {context.LIFETIME_MAX_S // 60} minutes",
         f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",
         f"identifier | {uri.IDENTIFIER_MAX_BYTES:,} bytes",

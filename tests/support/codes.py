@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db import transaction
 from aims.authorization.models import Application, DelegationGrant
 from aims.authorization.services.codes import Standing, issue_code
 from aims.kit import clock
-from aims.kit.ids import b64url, new_secret
+from aims.kit.ids import b64url, new_secret, unb64url
 from tests.support.oauth_client import PAY, Stage
 
 REDIRECT = "https://courier.example/cb"
@@ -33,7 +34,7 @@ class Agreed:
         terms: dict[str, Any] = {
             "agent": self.on.agent,
             "person": self.on.ada,
-            "grant": DelegationGrant.objects.get(),
+            "grant": DelegationGrant.objects.earliest("pk"),
             "request": None,
             "resource": PAY,
             "scope": "openid offline_access accounts.read",
@@ -79,3 +80,25 @@ def agreed(on: Stage) -> Agreed:
         },
     )
     return Agreed(on)
+
+
+def claims(token: str) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(unb64url(token.split(".")[1]))
+    return body
+
+
+def error(answer: Any, status: int = 400) -> str:
+    assert answer.status_code == status, answer.content
+    assert answer["Cache-Control"] == "no-store"
+    return str(answer.json()["error"])
+
+
+def granted(answer: Any) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.content
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def introspected(ada: Agreed, token: str) -> dict[str, Any]:
+    server = ada.on.server
+    return granted(server.post("/oauth/introspect", server.signed({"token": token})))

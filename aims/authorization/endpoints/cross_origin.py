@@ -27,12 +27,16 @@ def from_anywhere(view: View, *, methods: str) -> View:
     @functools.wraps(view, updated=())
     def opened(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         is_preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-        response = _preflight(methods) if is_preflight else view(request, *args, **kwargs)
-        response["Access-Control-Allow-Origin"] = "*"
-        response["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
-        return response
+        return readable(_preflight(methods) if is_preflight else view(request, *args, **kwargs))
 
     return opened
+
+
+def readable(response: HttpResponse) -> HttpResponse:
+    """Return the response, readable from any origin."""
+    response["Access-Control-Allow-Origin"] = "*"
+    response["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+    return response
 
 
 def _preflight(methods: str) -> HttpResponse:

@@ -14,7 +14,9 @@ from aims.authorization.endpoints.ciba_token import CIBA
 from aims.authorization.endpoints.published import Published
 from aims.authorization.endpoints.token import GRANTS
 from aims.authorization.endpoints.token_exchange import ID_JAG, JWT
+from aims.authorization.identity import CLAIMS, IDENTITY, OFFLINE
 from aims.authorization.models import ForeignServer
+from aims.authorization.services.agreed import userinfo_audience
 from aims.authorization.target import MANAGEMENT_PATH
 from aims.authorization.trust_models import Profile
 from aims.identifier.models import ResourceAction
@@ -40,7 +42,10 @@ def document() -> dict[str, Any]:
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
         "request_uri_parameter_supported": False,  # but for ours (RFC 9126 §5)
-        "subject_types_supported": ["public"],
+        "scopes_supported": [*sorted(IDENTITY), OFFLINE],
+        "userinfo_endpoint": userinfo_audience(),
+        "subject_types_supported": ["pairwise"],
+        "claims_supported": list(CLAIMS),
         "id_token_signing_alg_values_supported": ["ES256"],
         "authorization_details_types_supported": _detail_types(),
         "ui_locales_supported": ["en"],
@@ -70,7 +75,6 @@ def _backchannel(issuer: str, algorithms: list[str]) -> dict[str, Any]:
         "backchannel_token_delivery_modes_supported": ["poll", "ping"],
         "backchannel_authentication_request_signing_alg_values_supported": algorithms,
         "backchannel_user_code_parameter_supported": False,
-        "scopes_supported": ["openid"],
         "acr_values_supported": ["phr", "phrh"],
     }
 

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 
-from aims.authorization.endpoints import ciba_token, client_credentials, jwt_bearer, long_poll, token_exchange
+from aims.authorization.endpoints import (
+    authorization_code,
+    ciba_token,
+    client_credentials,
+    jwt_bearer,
+    long_poll,
+    refresh_token,
+    token_exchange,
+)
 from aims.authorization.errors import InvalidRequest, UnsupportedGrantType
 from aims.authorization.pipeline import Call, Endpoint, Handler, endpoint
 from aims.authorization.request_errors import AuthorizationPending, SlowDown
+from aims.authorization.services.refreshing import REFRESH
 
 # What is not listed is closed: no door of the toolkit answers here.
 GRANTS: dict[str, Handler] = {
     "client_credentials": client_credentials.handle,
     ciba_token.CIBA: ciba_token.handle,
+    authorization_code.CODE: authorization_code.handle,
+    REFRESH: refresh_token.handle,
     token_exchange.TOKEN_EXCHANGE: token_exchange.handle,
     jwt_bearer.JWT_BEARER: jwt_bearer.handle,
 }

@@ -13,7 +13,6 @@ from typing import TypeVar
 from django.conf import settings
 from django.db import transaction
 
-from aims.authentication.bound import Bound
 from aims.authentication.client import Client
 from aims.authentication.replay import Proof, spend
 from aims.authorization import queries
@@ -25,6 +24,7 @@ from aims.authorization.request_events import RequestRefused
 from aims.authorization.services.opening import OpenRequest, open_request
 from aims.authorization.services.order import begin
 from aims.authorization.services.policy import POSTURE_UNKNOWN
+from aims.authorization.services.subjects import person_of
 from aims.authorization.signed_requests import Unpacked
 from aims.authorization.wanted import Action, WantedRefused, wanted
 from aims.credentials import queries as credentials
@@ -76,7 +76,7 @@ def once(client: Client, verb: Callable[[], T], refused: Callable[[AimsError], N
 def ask(client: Client, agent: Agent, asked: Asked, signed: Unpacked | None, *, mode: str, now: datetime) -> Accepted:
     """Open an approval request by CIBA and return its id. Call it in a transaction.
 
-    With a key by DPoP or a certificate to be bound to, only that one will redeem it.
+    With a DPoP key, only that key will redeem it.
 
     Raises InvalidRequest (a signed request used twice), InvalidTarget, UnknownUserId, AskDenied, TooManyOpen and
     those of RFC 9396.
@@ -106,7 +106,7 @@ def ask(client: Client, agent: Agent, asked: Asked, signed: Unpacked | None, *, 
         requested_expiry_s=asked.requested_expiry_s,
         binding=client.binding,
     )
-    return _open(command, asked, signed, mode=mode, bound=client.bound, now=now)
+    return _open(command, asked, signed, mode=mode, jkt=client.jkt, now=now)
 
 
 def record_refusal(agent: Agent, error: AimsError, *, resource: str | None = None) -> None:
@@ -126,7 +126,7 @@ def record_refusal(agent: Agent, error: AimsError, *, resource: str | None = Non
 
 
 def _open(
-    command: OpenRequest, asked: Asked, signed: Unpacked | None, *, mode: str, bound: Bound, now: datetime
+    command: OpenRequest, asked: Asked, signed: Unpacked | None, *, mode: str, jkt: str, now: datetime
 ) -> Accepted:
     request = open_request(command, now=now)
     auth_req_id = new_secret()  # §7.3: 256 bits, of A-Z a-z 0-9 - _
@@ -135,8 +135,7 @@ def _open(
         auth_req_id_hash=digest(auth_req_id),
         mode=mode,
         interval_s=INTERVAL_S,
-        jkt=bound.jkt,
-        x5t_s256=bound.x5t_s256,
+        jkt=jkt,
         signed_request=signed.raw if signed else None,
         sealed_delivery=_sealed(auth_req_id, asked.notification_token) if asked.notification_token else None,
     )
@@ -167,7 +166,7 @@ def _spend_request(client: Client, signed: Unpacked, *, now: datetime) -> None:
 
 def _subject(agent: Agent, asked: Asked, *, now: datetime) -> User:
     if asked.id_token_hint is not None:
-        person = User.objects.filter(ref=_hinted(agent, asked.id_token_hint, now=now)).only("pk").first()
+        person = person_of(_hinted(agent, asked.id_token_hint, now=now), agent)
     else:
         hint = asked.login_hint or ""
         by = {"email__iexact": hint} if "@" in hint else {"ref": hint}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
+from typing import Any
 
 from django.db import transaction
 
@@ -28,6 +30,8 @@ REDIRECT_URIS_MAX = 10
 CODE_GRANTS = ["authorization_code", "refresh_token"]
 TLS_VALUE_MAX = 2048
 TLS_CLIENT_AUTH = "tls_client_auth"
+AUTH_METHOD = "token_endpoint_auth_method"
+TLS_BOUND = "tls_client_certificate_bound_access_tokens"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,23 @@ class ClientSettings:
     tls_name: str = ""
     tls_value: str = ""
     tls_bound: bool = False
+
+
+def proving(given: Mapping[str, Any], held: ClientSettings) -> dict[str, Any]:
+    """Return how a client proves who it is, by the members of its registration; what is not given stays as held.
+
+    given: under the names of RFC 7591 §2 and RFC 8705 §2.1.2, §3.4. Raises ClientSettingsRefused for two names.
+    """
+    method = given.get(AUTH_METHOD, held.auth_method)
+    names = [name for name in TLS_NAMES if given.get(f"{TLS_CLIENT_AUTH}_{name}")]
+    if len(names) > 1:
+        raise ClientSettingsRefused("Give exactly one tls_client_auth_ name.")
+    if names:
+        name, value = names[0], str(given[f"{TLS_CLIENT_AUTH}_{names[0]}"])
+    else:
+        name, value = (held.tls_name, held.tls_value) if method == TLS_CLIENT_AUTH else ("", "")
+    tls_bound = given.get(TLS_BOUND, held.tls_bound)
+    return {"auth_method": method, "tls_name": name, "tls_value": value, "tls_bound": tls_bound}
 
 
 def settings_of(agent: Agent) -> ClientSettings:

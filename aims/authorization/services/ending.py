@@ -14,10 +14,10 @@ from django.db.models import Q
 
 from aims.authorization import queries
 from aims.authorization.events import TokensEnded
-from aims.authorization.impact import fallen_requests, fallen_tokens, tokens_at
+from aims.authorization.impact import fallen_families, fallen_requests, fallen_tokens, tokens_at
 from aims.authorization.models import AccessToken, DelegationGrant, ForeignServer, TokenKind
 from aims.authorization.request_errors import AlreadyDecided
-from aims.authorization.services import trees
+from aims.authorization.services import families, trees
 from aims.authorization.services.policy import POSTURE_UNKNOWN
 from aims.authorization.services.requests import cancel
 from aims.identifier.models import Agent
@@ -32,7 +32,9 @@ def end_tokens_of(agent: Agent, *, reason: str, by: str, now: datetime) -> int:
     live = AccessToken.of_every_kind.filter(agent=agent, revoked_at=None, expires__gt=now)
     trees.lock(live)
     rows = list(live.select_for_update(of=("self",), no_key=True).order_by("-pk"))
-    return _end(rows, _facts(agent, None, reason), reason=reason, grant=None, by=by, now=now)
+    ended = _end(rows, _facts(agent, None, reason), reason=reason, grant=None, by=by, now=now)
+    families.end_families_of(agent, reason=reason, by=by, now=now)
+    return ended
 
 
 def end_under(grant: DelegationGrant, *, by: str, now: datetime, reason: str = GRANT_REVOKED) -> None:
@@ -51,6 +53,9 @@ def end_under(grant: DelegationGrant, *, by: str, now: datetime, reason: str = G
     rows = list(fallen_tokens(grant, others, live, now=now))
     facts = _facts(grant.agent, grant.resource.identifier, reason)
     _end(rows, facts, reason=reason, grant=grant.ref, by=by, now=now)
+    after = DelegationGrant.objects.filter(pk=grant.pk, revoked_at=None).first()
+    for family in fallen_families(grant, after, now=now):
+        families.end_family(family, reason=reason, by=by, now=now)
 
 
 def end_tokens_by(server: ForeignServer, *, reason: str, by: str, now: datetime) -> int:

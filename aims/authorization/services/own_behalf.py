@@ -13,7 +13,7 @@ from aims.authorization import queries
 from aims.authorization.errors import AccessDenied, InteractionRequired
 from aims.authorization.models import DelegationGrant
 from aims.authorization.services import policy, tokens
-from aims.authorization.services.issuing import Seen, issue
+from aims.authorization.services.issuing import Issue, Seen, issue
 from aims.authorization.services.metering import shares_of, with_room
 from aims.authorization.target import Target
 from aims.authorization.tokens import LEAST, TokenFacts, confirmation, expiry
@@ -37,6 +37,16 @@ def grant(client: Client, target: Target, *, now: datetime) -> dict[str, Any]:
     are still what was decided on. A crash before its commit leaves nothing; after it, a row whose token nobody
     holds, which expires.
     """
+    decided = decide(client, target, now=now)
+    issue(decided)
+    return decided.prepared.response()
+
+
+def decide(client: Client, target: Target, *, now: datetime) -> Issue:
+    """Return the token that is to be written. Writes nothing; what is in memory is read from there for who is recalled.
+
+    Raises AccessDenied, InteractionRequired.
+    """
     agent = client.agent
     assert agent is not None
     covers = _covering(client, agent, target, now=now)
@@ -59,8 +69,7 @@ def grant(client: Client, target: Target, *, now: datetime) -> dict[str, Any]:
         shares=shares_of((grant, item.detail) for grant, item in zip(covers, target.wanted, strict=True)),
     )
     payload = inbox_payload(event, by=client.identifier, facts=mandatory)
-    issue(prepared, proofs=client.proofs, seen=seen, payload=payload)
-    return prepared.response()
+    return Issue(prepared=prepared, proofs=client.proofs, seen=seen, payload=payload)
 
 
 def _decide(client: Client, agent: Agent, target: Target, covers: Sequence[DelegationGrant | None]) -> Allow:

@@ -48,7 +48,7 @@ WITH unhurried AS MATERIALIZED ({replay.UNHURRIED}), asked AS MATERIALIZED (
     AND agent.ref = %s AND agent.version = %s AND agent.state = '{AgentState.ACTIVE}'
     AND (client.id IS NULL
         OR client.grant_types ? '{CIBA}' AND client.backchannel_token_delivery_mode IN ('{_either(MODES)}'))
-    AND door.jkt IN ('', %s) AND door.x5t_s256 IN ('', %s) AND {replay.MADE_BY_NOW} AND NONE_SPENT
+    AND door.jkt IN ('', %s) AND {replay.MADE_BY_NOW} AND NONE_SPENT
 ), spent AS (
     SPEND
 ), counted AS (
@@ -123,5 +123,5 @@ def _parameters(client: Client, agent: Agent, auth_req_id: str, now: datetime) -
     proofs, latest = client.proofs, now + EARLY_TOLERANCE
     made_at = max(proof.issued_at for proof in proofs)
     mine = (part for proof in proofs for part in (proof.client_ref, proof.jti_hash))
-    asked = (digest(auth_req_id), latest, now, agent.ref, agent.version, client.jkt, client.x5t_s256, made_at, *mine)
+    asked = (digest(auth_req_id), latest, now, agent.ref, agent.version, client.jkt, made_at, *mine)
     return (*asked, *replay.values(proofs), now, latest)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from aims.authentication.bound import Bound
@@ -17,16 +18,18 @@ from aims.authentication.client import Client
 from aims.authorization import queries
 from aims.authorization.asking import Asking
 from aims.authorization.errors import AccessDenied, BudgetSpent, InvalidGrant
-from aims.authorization.models import ApprovalRequest, DelegationGrant
+from aims.authorization.identity import id_token
+from aims.authorization.models import ApprovalRequest, AuthorizationCode, DelegationGrant
 from aims.authorization.request_errors import ExpiredToken
 from aims.authorization.request_events import RedemptionRefused, RequestRedeemed
 from aims.authorization.services import policy, polling, tokens
 from aims.authorization.services.backchannel import once
 from aims.authorization.services.metering import Share, charge, note, shares_of, with_room
 from aims.authorization.services.requests import cancel, deny_by_policy, facts_of, locked, move, supersede
+from aims.authorization.services.subjects import pairwise
 from aims.authorization.statement import Statement, parse, request_hash
 from aims.authorization.states import OPEN, RequestState
-from aims.authorization.tokens import LEAST, LIFETIME_S, TokenFacts, confirmation, expiry
+from aims.authorization.tokens import LEAST, TokenFacts, confirmation, expiry
 from aims.credentials import signing
 from aims.credentials.models import KeyPurpose
 from aims.identifier.models import Agent, AgentState
@@ -95,8 +98,9 @@ def _outcome(agent: Agent, auth_req_id: str, *, bound: Bound, now: datetime) -> 
     if door is None:
         return _refused(agent, "", InvalidGrant())
     request = door.request
-    if not bound.holds(jkt=door.jkt, x5t_s256=door.x5t_s256):  # before anything is consumed: its holder may still come
-        return _refused(agent, request.ref, InvalidGrant("Prove the key that the request was made with."))
+    # Before anything is consumed: its holder may still come. Not by certificate: these are renewed by the hour.
+    if not bound.holds(jkt=door.jkt, x5t_s256=""):
+        return _refused(agent, request.ref, InvalidGrant("Prove by DPoP the key that the request was made with."))
     if RequestState(request.state) in OPEN and request.expires_at > now:
         return polling.answer_pending(door, now=now)
     if error := _not_redeemable(request, now=now):
@@ -118,6 +122,24 @@ def _not_redeemable(request: ApprovalRequest, *, now: datetime) -> AimsError | N
 
 
 def _redeemed(agent: Agent, seen: ApprovalRequest, *, bound: Bound, now: datetime) -> Outcome:
+    prepared = redeem_approved(seen, bound=bound, now=now)
+    if isinstance(prepared, AimsError):
+        return prepared
+    response = prepared.response()
+    if identity := _identity(seen, now=now):
+        response["id_token"] = signing.current(KeyPurpose.ID_TOKEN).sign(identity, "JWT")
+    return response
+
+
+def redeem_approved(
+    seen: ApprovalRequest, *, bound: Bound, now: datetime, code: AuthorizationCode | None = None
+) -> tokens.Prepared | AimsError:
+    """Return the stored token of an approved request, or why there is none; either way what was written must be committed.
+
+    code: by which it was agreed to, None where the request came in by another door; then the person who signed in there
+    is whom the token speaks for. In the caller's transaction, which holds the agent's row.
+    """
+    agent = seen.agent
     latch.share()  # before any row, as everywhere
     request = locked(seen)
     # Whoever was faster (a redemption, a withdrawal, the sweep) has left a state: the answer is that state's.
@@ -128,7 +150,7 @@ def _redeemed(agent: Agent, seen: ApprovalRequest, *, bound: Bound, now: datetim
     answer = _reconsidered(request, binding=bound.binding, now=now)
     if isinstance(answer, AimsError):
         return answer
-    shares = _shares(request, parse(bytes(request.statement)), now=now)
+    shares = _shares(request, parse(bytes(request.statement)), is_agreed=code is not None, now=now)
     try:
         with transaction.atomic():  # half a charge is taken back; what the poll wrote stays
             charge(shares, now=now)
@@ -136,7 +158,7 @@ def _redeemed(agent: Agent, seen: ApprovalRequest, *, bound: Bound, now: datetim
         cancel(request, by="system", reason="budget_spent", now=now)
         return _refused(agent, request.ref, error)
     move(request, to=RequestState.REDEEMED, of=frozenset({RequestState.APPROVED}), redeemed_at=now)
-    return _issued(request, answer, shares, bound=bound, now=now)
+    return _issued(request, answer, shares, bound=bound, code=code, now=now)
 
 
 def _reconsidered(request: ApprovalRequest, *, binding: str, now: datetime) -> Asking | AimsError:
@@ -152,13 +174,19 @@ def _reconsidered(request: ApprovalRequest, *, binding: str, now: datetime) -> A
 
 
 def _issued(
-    request: ApprovalRequest, asking: Asking, shares: Sequence[Share], *, bound: Bound, now: datetime
-) -> dict[str, Any]:
+    request: ApprovalRequest,
+    asking: Asking,
+    shares: Sequence[Share],
+    *,
+    bound: Bound,
+    code: AuthorizationCode | None,
+    now: datetime,
+) -> tokens.Prepared:
     raw = bytes(request.statement)
     assert request_hash(raw) == request.request_hash, "the stored statement is not the one that was signed"
     statement = parse(raw)
-    facts = _token_facts(request, statement, shares, bound=bound, now=now)
-    prepared = tokens.prepare(facts, agent=request.agent, request=request, now=now)
+    facts = _token_facts(request, statement, shares, bound=bound, code=code, now=now)
+    prepared = tokens.prepare(facts, agent=request.agent, request=request, code=code, now=now)
     actions = list(dict.fromkeys(kept["action"] for kept in request.facts))
     tokens.save(prepared, actions=actions, policy_version=asking.version, policies=asking.policies)
     note(shares, jti=prepared.jti, now=now)
@@ -170,19 +198,23 @@ def _issued(
         polls=request.polls,
     )
     record(event, by=request.agent.identifier, facts=facts_of(request, decision="allow"))
-    response = prepared.response()
-    if identity := _identity(request, statement, now=now):
-        response["id_token"] = signing.current(KeyPurpose.ID_TOKEN).sign(identity, "JWT")
-    return response
+    return prepared
 
 
 def _token_facts(
-    request: ApprovalRequest, statement: Statement, shares: Sequence[Share], *, bound: Bound, now: datetime
+    request: ApprovalRequest,
+    statement: Statement,
+    shares: Sequence[Share],
+    *,
+    bound: Bound,
+    code: AuthorizationCode | None,
+    now: datetime,
 ) -> TokenFacts:
     assert request.approved_until_at is not None
     theirs = _theirs(request, _grants(request, now=now), now=now)
-    # The person if they signed or a grant from them covers all of it; else the agent acts for itself.
-    is_for_person = request.subject_signed is not None or theirs is not None
+    # The person if they signed or agreed, or a grant from them covers all of it; else the agent acts for itself.
+    subject_signed = code.signed_in if code else request.subject_signed
+    is_for_person = subject_signed is not None or theirs is not None
     ends = [request.approved_until_at, *(share.grant.until_at for share in shares)]
     return TokenFacts(
         client_id=statement.client_id,
@@ -193,12 +225,12 @@ def _token_facts(
         txn=request.txn,
         expires_at=expiry(now=now, ends=ends),
         approval=tokens.approval_of(request),
-        subject_signed=request.subject_signed,
+        subject_signed=subject_signed,
         cnf=confirmation(bound.jkt, bound.x5t_s256),
     )
 
 
-def _shares(request: ApprovalRequest, statement: Statement, *, now: datetime) -> tuple[Share, ...]:
+def _shares(request: ApprovalRequest, statement: Statement, *, is_agreed: bool, now: datetime) -> tuple[Share, ...]:
     """Return what the token takes from the grants that cover each part of a request: the policy was asked under these."""
     grants = _grants(request, now=now)
     pairs: list[tuple[DelegationGrant | None, Mapping[str, Any] | None]] = []
@@ -207,7 +239,7 @@ def _shares(request: ApprovalRequest, statement: Statement, *, now: datetime) ->
         details = [each for each in statement.authorization_details if _is_about(kept, each)]
         grant = with_room(found, details[0] if details else None, now=now)
         pairs += [(grant, detail) for detail in details] or [(grant, None)]
-    if request.subject_signed is None:  # then it speaks for the person by a grant of theirs alone
+    if request.subject_signed is None and not is_agreed:  # then it speaks for the person by a grant of theirs alone
         theirs = _theirs(request, grants, now=now)
         pairs += [(theirs, detail) for detail in [*statement.authorization_details, None]]
     return shares_of(pairs)
@@ -231,19 +263,18 @@ def _theirs(request: ApprovalRequest, grants: Sequence[DelegationGrant], *, now:
     return next(iter(queries.covering(own, actions=actions, types=types, now=now)), None)
 
 
-def _identity(request: ApprovalRequest, statement: Statement, *, now: datetime) -> dict[str, Any] | None:
+def _identity(request: ApprovalRequest, *, now: datetime) -> dict[str, Any] | None:
     """Return the claims of the ID token; None unless the subject signed: nobody else's sign-in may be asserted."""
     if request.subject_signed is None:
         return None
-    now_s = int(now.timestamp())
-    return {
-        "iss": statement.iss,
-        "sub": statement.sub,
-        "aud": statement.client_id,
-        "iat": now_s,
-        "exp": now_s + LIFETIME_S,
-        "txn": request.txn,
-    } | dict(request.subject_signed)
+    return id_token(
+        issuer=settings.ISSUER,
+        sub=pairwise(request.subject, request.agent),
+        client_id=request.agent.identifier,
+        signed_in=request.subject_signed,
+        more={"txn": request.txn},
+        now=now,
+    )
 
 
 def _refused(agent: Agent, ref: str, error: AimsError) -> AimsError:

@@ -13,7 +13,7 @@ from django.db import transaction
 from aims.authentication.client import Client
 from aims.authentication.replay import Proof, remember, spend
 from aims.authorization.events import TokenIssued, TokenRefused, TokenRevoked, TokenUsed
-from aims.authorization.models import AccessToken, ApprovalRequest
+from aims.authorization.models import AccessToken, ApprovalRequest, AuthorizationCode
 from aims.authorization.services import trees
 from aims.authorization.tokens import TYP, TokenFacts, approval_claim, claims_of, confirmation, token_type
 from aims.credentials import signing
@@ -36,6 +36,7 @@ class Prepared:
     agent: Agent
     request: ApprovalRequest | None
     now: datetime
+    code: AuthorizationCode | None = None
 
     def response(self) -> dict[str, Any]:
         """Return the token response. Spec: RFC 6749 §5.1; RFC 9396 §7: details as granted."""
@@ -69,12 +70,22 @@ class Prepared:
         }
 
 
-def prepare(facts: TokenFacts, *, agent: Agent, request: ApprovalRequest | None, now: datetime) -> Prepared:
-    """Sign a token in memory. Nothing is stored: call ``save`` in the transaction that grants it, then answer."""
+def prepare(
+    facts: TokenFacts,
+    *,
+    agent: Agent,
+    request: ApprovalRequest | None,
+    now: datetime,
+    code: AuthorizationCode | None = None,
+) -> Prepared:
+    """Sign a token in memory. Nothing is stored: call ``save`` in the transaction that grants it, then answer.
+
+    code: whose family it is of.
+    """
     jti = new_ref("tok")
     claims = claims_of(facts, issuer=settings.ISSUER, jti=jti, now=now)
     token = signing.current(KeyPurpose.ACCESS_TOKEN).sign(claims, TYP)
-    return Prepared(token=token, jti=jti, facts=facts, agent=agent, request=request, now=now)
+    return Prepared(token=token, jti=jti, facts=facts, agent=agent, request=request, now=now, code=code)
 
 
 def save(prepared: Prepared, *, actions: Sequence[str], policy_version: int, policies: Sequence[str]) -> None:
@@ -86,7 +97,8 @@ def save(prepared: Prepared, *, actions: Sequence[str], policy_version: int, pol
 
 def insert(prepared: Prepared) -> None:
     """Store the token's row, in the caller's transaction."""
-    AccessToken(agent=prepared.agent, request=prepared.request, **prepared.values()).save(force_insert=True)
+    row = AccessToken(agent=prepared.agent, request=prepared.request, code=prepared.code, **prepared.values())
+    row.save(force_insert=True)
 
 
 def entry_of(
@@ -147,9 +159,14 @@ def introspect(client: Client, token: str, *, now: datetime) -> dict[str, Any]:
         row = _live(token, audience=client.identifier, now=now)
         if row is None:
             return {"active": False}
-        event = TokenUsed(jti=str(row.jti), request=row.request.ref if row.request else None)
-        record(event, by=client.identifier, facts=_facts(row, _agent_of(row), decision="allow", action=None))
+        record_use(row, by=client.identifier)
     return _described(row)
+
+
+def record_use(row: AccessToken, *, by: str | None = None) -> None:
+    """Record that a token was used, in the caller's transaction. by: who it was shown to; None for its own agent at ours."""
+    event = TokenUsed(jti=str(row.jti), request=row.request.ref if row.request else None)
+    record(event, by=by or _agent_of(row), facts=_facts(row, _agent_of(row), decision="allow", action=None))
 
 
 def revoke(client: Client, token: str, *, now: datetime) -> bool:
@@ -188,7 +205,7 @@ def approval_of(request: ApprovalRequest) -> dict[str, Any]:
 
 def _live(token: str, *, audience: str, now: datetime) -> AccessToken | None:
     """Return the token's row if it holds now: for this audience, neither expired nor revoked, its agent active."""
-    rows = AccessToken.objects.select_related("agent", "request").filter(
+    rows = AccessToken.objects.select_related("agent", "request", "code__user").filter(
         token_checksum=digest(token), audience=audience, expires__gt=now, revoked_at=None
     )
     # Locked, so that no use is recorded after the entry that ended the token.
@@ -209,13 +226,19 @@ def _described(row: AccessToken) -> dict[str, Any]:
         txn=row.txn,
         expires_at=row.expires,
         approval=approval_of(row.request) if row.request else None,
-        subject_signed=row.request.subject_signed if row.request else None,
+        subject_signed=_subject_signed(row),
         cnf=confirmation(row.jkt, row.x5t_s256),
         act=row.act,
         may_act=row.may_act,
     )
     claims = claims_of(facts, issuer=settings.ISSUER, jti=str(row.jti), now=row.issued_at)
     return {"active": True, "token_type": token_type(facts.cnf)} | claims
+
+
+def _subject_signed(row: AccessToken) -> dict[str, Any] | None:
+    if row.code:
+        return row.code.signed_in
+    return row.request.subject_signed if row.request else None
 
 
 def _agent_of(row: AccessToken) -> str:

@@ -92,16 +92,18 @@ def _checked(command: TrustServer) -> dict[str, object]:
     if command.issuer == settings.ISSUER:
         raise TrustRefused("This is our own issuer: nobody here takes our word from outside.")
     if not command.name.strip() or len(command.name) > NAME_MAX or not command.name.isprintable():
-        raise TrustRefused(f"The name has 1 to {NAME_MAX} characters.")
+        raise TrustRefused(f"The name has 1 to {NAME_MAX} characters.", field="name")
     if not {*command.accepts, *command.receives} <= set(Profile.values):
-        raise TrustRefused(f"The profiles are {', '.join(Profile.values)}.")
+        raise TrustRefused(f"The profiles are {', '.join(Profile.values)}.", field="accepts")
     if len(command.scopes) > SCOPES_MAX or not all(_is_word(word) for word in command.scopes):
-        raise TrustRefused(f"At most {SCOPES_MAX} scopes, each one word.")
+        raise TrustRefused(f"At most {SCOPES_MAX} scopes, each one word.", field="scopes")
     for mapped in (command.subjects or {}, command.clients or {}):
         if len(mapped) > MAPPED_MAX or not all(1 <= len(name) <= SUBJECT_MAX and name.isprintable() for name in mapped):
-            raise TrustRefused(f"At most {MAPPED_MAX} names, each of 1 to {SUBJECT_MAX} printable characters.")
+            raise TrustRefused(
+                f"At most {MAPPED_MAX} names, each of 1 to {SUBJECT_MAX} printable characters.", field="subjects"
+            )
         if len({each.pk for each in mapped.values()}) != len(mapped):
-            raise TrustRefused("A person or an agent has one name at a server.")
+            raise TrustRefused("A person or an agent has one name at a server.", field="subjects")
     return {
         "name": command.name.strip(),
         "accepts": sorted(set(command.accepts)),

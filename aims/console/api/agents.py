@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aims.authorization.services import agents as stopping
-from aims.authorization.services.clients import ClientSettings, settings_of
+from aims.authorization.services.clients import ClientSettings, proving, settings_of
 from aims.console import registering
 from aims.console.api.base import ApiViewSet, checked
 from aims.console.api.serializers import (
@@ -160,4 +160,5 @@ def _client(given: Mapping[str, Any], held: ClientSettings) -> ClientSettings:
         request_signing_alg=given.get("backchannel_authentication_request_signing_alg", held.request_signing_alg),
         dpop_bound=given.get("dpop_bound_access_tokens", held.dpop_bound),
         redirect_uris=tuple(given.get("redirect_uris", held.redirect_uris)),
+        **proving(given, held),
     )

@@ -11,11 +11,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from aims.authentication.certificate import certificate_of
+from aims.authentication.errors import InvalidClient
 from aims.authorization.models import AccessToken
 from aims.authorization.tokens import TYP
 from aims.console.events import CallRefused
@@ -50,7 +53,7 @@ class OwnAccessToken(BaseAuthentication):
         scheme, _, token = str(request.META.get("HTTP_AUTHORIZATION", "")).partition(" ")
         if not scheme:
             return None
-        caller = caller_of(token, now=clock.now()) if scheme.lower() == "bearer" else None
+        caller = caller_of(token, request._request, now=clock.now()) if scheme.lower() == "bearer" else None
         if caller is None:
             count_failure(str(request.META.get("REMOTE_ADDR", "")), "invalid_token")
             raise AuthenticationFailed(code="invalid_token")
@@ -87,11 +90,11 @@ def scopes_of(view: Any, method: str | None) -> set[str]:
     return {name for name in names if name}
 
 
-def caller_of(token: str, *, now: datetime) -> Caller | None:
+def caller_of(token: str, request: HttpRequest, *, now: datetime) -> Caller | None:
     """Return who may call with this token now: ours, for this API, neither expired nor revoked, its agent active.
 
     Both are checked, the signature and the row: a token is nothing without its row, and a row is found only by it.
-    Spec: RFC 9068 §4.
+    One that is bound to a certificate needs that one. Spec: RFC 9068 §4, RFC 8705 §3.
     """
     claims = _claims(token)
     if claims is None or claims.get("iss") != settings.ISSUER or claims.get("aud") != audience():
@@ -105,9 +108,19 @@ def caller_of(token: str, *, now: datetime) -> Caller | None:
     row = rows.filter(agent__state=AgentState.ACTIVE, jti=claims.get("jti")).first()
     if row is None or row.agent is None or row.agent.identifier != claims.get("client_id"):
         return None
-    if row.jkt or row.x5t_s256:  # RFC 9449 §7.2: a bound token is no bearer token, and we ask for no proof here
+    if row.jkt:  # RFC 9449 §7.2: a bound token is no bearer token, and we ask for no proof here
+        return None
+    if row.x5t_s256 and row.x5t_s256 != _shown(request):
         return None
     return Caller(client_id=row.agent.identifier, scopes=frozenset(row.scope.split()), jti=str(row.jti))
+
+
+def _shown(request: HttpRequest) -> str | None:
+    try:
+        certificate = certificate_of(request)
+    except InvalidClient:
+        return None
+    return certificate.x5t_s256 if certificate else None
 
 
 def refused(request: Request, caller: Caller, *, code: str) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aims.authorization.client_errors import NotWaiting, TrustRuleRefused
 from aims.authorization.errors import ClientSettingsRefused
 from aims.authorization.request_errors import AlreadyDecided, GrantChanged, GrantRefused
 from aims.console.errors import BodyTooLarge, JSONRefused, ManagedByPeople, QueryRefused, StateChanged
-from aims.credentials.errors import KeysRefused
+from aims.credentials.errors import BundleRefused, KeysRefused
 from aims.identifier.errors import (
     ActionRefused,
     FieldRefused,
@@ -47,6 +48,12 @@ TABLE: dict[str, Errors] = {
     "agents_resume_create": (ManagedByPeople, *_MOVE),
     "agents_stop_create": _MOVE,
     "agents_retire_create": _MOVE,
+    "client_registrations_admit_create": (
+        NotWaiting, UnlawfulMove, IdentifierRefused, UnknownTrustDomain, IdentifierTaken, OwnerRefused, FieldRefused, *_KEYS,
+    ),
+    "client_registrations_refuse_create": (NotWaiting,),
+    "trust_rules_create": (TrustRuleRefused,),
+    "trust_rules_end_create": (TrustRuleRefused,),
     "resources_create": (ResourceRefused, ActionRefused, IdentifierTaken, FieldRefused, *_KEYS),
     "resources_partial_update": (ManagedByPeople, StateChanged, ResourceRefused, ActionRefused, FieldRefused),
     "resources_keys_update": (ManagedByPeople, *_KEYS),
@@ -54,6 +61,8 @@ TABLE: dict[str, Errors] = {
     "resources_return_create": (ManagedByPeople, UnlawfulMove),
     "trust_domains_create": (IdentifierRefused,),
     "trust_domains_retire_create": (UnlawfulMove,),
+    "trust_domains_bundle_update": (BundleRefused, FetchRefused),
+    "trust_domains_drop_bundle_create": (),
     "policies_create": (PolicyRefused,),
     "grants_create": (ManagedByPeople, GrantRefused),
     "grants_revoke_create": (AlreadyDecided, GrantChanged),

@@ -17,7 +17,9 @@ from aims.console import registering
 from aims.console.api.base import ApiViewSet, checked
 from aims.console.api.filters import FlagFilter
 from aims.console.api.serializers import (
+    BundleSerializer,
     ChangedResourceSerializer,
+    HeldBundleSerializer,
     HeldKeysSerializer,
     KeysSerializer,
     NewResourceSerializer,
@@ -31,6 +33,8 @@ from aims.console.management import audience
 from aims.console.registering import Keys
 from aims.console.resource_metadata import told_by
 from aims.credentials import queries as keys
+from aims.credentials.models import TrustBundle
+from aims.credentials.services import drop_bundle, set_bundle, set_bundle_endpoint
 from aims.identifier import services
 from aims.identifier.models import Resource, TrustDomain
 from aims.identifier.services import ActionSpec, RegisterResource
@@ -143,6 +147,29 @@ class TrustDomainViewSet(ApiViewSet):
         """Accept identifiers of a trust domain; one that is registered already is returned as it is."""
         name = checked(NewTrustDomainSerializer(data=request.data))["name"]
         return self.shown(services.register_trust_domain(name, by=self.by, now=self.now))
+
+    @extend_schema(request=None, responses=HeldBundleSerializer, methods=["GET"])
+    @extend_schema(request=BundleSerializer, responses=HeldBundleSerializer, methods=["PUT"])
+    @action(detail=True, methods=["get", "put"], pagination_class=None)
+    def bundle(self, request: Request, name: str) -> Response:
+        """Read the keys that vouch for this trust domain, or change them or where they are fetched."""
+        domain: TrustDomain = self.get_object()
+        if request.method == "PUT":
+            given = checked(BundleSerializer(data=request.data))
+            with transaction.atomic():
+                if "bundle" in given:
+                    set_bundle(domain, given["bundle"], by=self.by, now=self.now)
+                if "bundle_endpoint_url" in given:
+                    set_bundle_endpoint(domain, given["bundle_endpoint_url"], by=self.by, now=self.now)
+        held = TrustBundle.objects.filter(trust_domain=domain).first() or TrustBundle()
+        return Response(HeldBundleSerializer(held).data)
+
+    @extend_schema(request=None, responses=TrustDomainSerializer)
+    @action(detail=True, methods=["post"], url_path="drop-bundle")
+    def drop_bundle(self, request: Request, name: str) -> Response:
+        """Forget the keys of this trust domain and where they are fetched: nobody of it is vouched for."""
+        drop_bundle(self.get_object(), by=self.by)
+        return self.shown(self.get_object())
 
     @extend_schema(request=None, responses=TrustDomainSerializer)
     @action(detail=True, methods=["post"])

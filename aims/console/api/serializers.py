@@ -7,9 +7,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from aims.authorization.models import Application, ApprovalRequest
+from aims.authorization.models import KEY_METHODS, Application, ApprovalRequest
 from aims.authorization.redirects import REDIRECT_URI_MAX
-from aims.authorization.services.clients import DELIVERY_MODES, REDIRECT_URIS_MAX
+from aims.authorization.services.clients import DELIVERY_MODES, REDIRECT_URIS_MAX, TLS_VALUE_MAX
+from aims.credentials.models import TrustBundle
 from aims.identifier.models import Agent, Resource, ResourceAction, Reversibility, TrustDomain
 from aims.kit.strict import StrictSerializer
 from aims.people.models import Group, User
@@ -22,6 +23,8 @@ _CLIENT = {
     "backchannel_authentication_request_signing_alg": "request_signing_alg",
     "dpop_bound_access_tokens": "dpop_bound",
     "redirect_uris": "redirect_uris",
+    "token_endpoint_auth_method": "auth_method",
+    "tls_client_certificate_bound_access_tokens": "tls_bound",
 }
 
 
@@ -56,12 +59,17 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     backchannel_authentication_request_signing_alg = serializers.SerializerMethodField()
     dpop_bound_access_tokens = serializers.SerializerMethodField()
     redirect_uris = serializers.SerializerMethodField()
+    token_endpoint_auth_method = serializers.SerializerMethodField()
+    tls_client_auth_name = serializers.SerializerMethodField()
+    tls_client_auth_value = serializers.SerializerMethodField()
+    tls_client_certificate_bound_access_tokens = serializers.SerializerMethodField()
 
     class Meta:
         model = Agent
         fields = (
             "ref", "identifier", "trust_domain", "name", "purpose", "contact", "owner", "groups", "state",
             "state_reason", "state_since_at", "registered_at", "version", *_CLIENT,
+            "tls_client_auth_name", "tls_client_auth_value",
         )  # fmt: skip
 
     def get_backchannel_token_delivery_mode(self, agent: Agent) -> str:
@@ -83,6 +91,22 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     def get_redirect_uris(self, agent: Agent) -> list[str]:
         """Return where a person's browser may bring it authorization codes; empty where it uses none."""
         return self._client(agent).redirect_uris.split()
+
+    def get_token_endpoint_auth_method(self, agent: Agent) -> str:
+        """Return the one way in which it proves who it is."""
+        return self._client(agent).token_endpoint_auth_method
+
+    def get_tls_client_auth_name(self, agent: Agent) -> str:
+        """Return which name its certificate bears, such as san_dns; empty but for tls_client_auth."""
+        return self._client(agent).tls_client_auth_name
+
+    def get_tls_client_auth_value(self, agent: Agent) -> str:
+        """Return that name."""
+        return self._client(agent).tls_client_auth_value
+
+    def get_tls_client_certificate_bound_access_tokens(self, agent: Agent) -> bool:
+        """Return whether it must show a certificate with every request for a token."""
+        return self._client(agent).tls_client_certificate_bound_access_tokens
 
     def _client(self, agent: Agent) -> Application:
         client: Application | None = getattr(agent, "application", None)
@@ -106,6 +130,13 @@ class ChangedAgentSerializer(StrictSerializer):
     redirect_uris = serializers.ListField(
         child=serializers.CharField(max_length=REDIRECT_URI_MAX), max_length=REDIRECT_URIS_MAX, required=False
     )
+    token_endpoint_auth_method = serializers.ChoiceField(choices=KEY_METHODS, required=False)
+    tls_client_auth_subject_dn = serializers.CharField(max_length=TLS_VALUE_MAX, required=False, allow_blank=True)
+    tls_client_auth_san_dns = serializers.CharField(max_length=TLS_VALUE_MAX, required=False, allow_blank=True)
+    tls_client_auth_san_uri = serializers.CharField(max_length=TLS_VALUE_MAX, required=False, allow_blank=True)
+    tls_client_auth_san_ip = serializers.CharField(max_length=TLS_VALUE_MAX, required=False, allow_blank=True)
+    tls_client_auth_san_email = serializers.CharField(max_length=TLS_VALUE_MAX, required=False, allow_blank=True)
+    tls_client_certificate_bound_access_tokens = serializers.BooleanField(required=False)
 
 
 class KeysSerializer(StrictSerializer):
@@ -203,6 +234,30 @@ class NewTrustDomainSerializer(StrictSerializer):
     """A trust domain to accept identifiers of."""
 
     name = serializers.CharField(max_length=255)
+
+
+@extend_schema_field({"type": "object", "required": ["keys"], "properties": {"keys": {"type": "array", "items": {}}}})
+class BundleField(serializers.JSONField):
+    """A trust bundle (SPIFFE Trust Domain and Bundle §4); the credentials room says what is wrong with it."""
+
+
+class BundleSerializer(StrictSerializer):
+    """The keys of a trust domain, or where they are fetched; what is left out stays, an empty address is none."""
+
+    bundle = BundleField(required=False)
+    bundle_endpoint_url = serializers.CharField(max_length=2048, required=False, allow_blank=True)
+
+
+class HeldBundleSerializer(serializers.ModelSerializer[TrustBundle]):
+    """The keys that vouch for a trust domain. failure: why the last fetch was no good, else empty."""
+
+    bundle = BundleField(source="document", read_only=True, allow_null=True)
+    bundle_endpoint_url = serializers.CharField(source="endpoint_url", read_only=True)
+
+    class Meta:
+        model = TrustBundle
+        fields = ("bundle", "bundle_endpoint_url", "sequence", "changed_at", "fetched_at", "failure")
+        read_only_fields = ("sequence", "changed_at", "fetched_at", "failure")
 
 
 class PolicySerializer(serializers.ModelSerializer[PolicyVersion]):

@@ -11,7 +11,7 @@ from django.urls import re_path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.routers import SimpleRouter
 
-from aims.console.api import agents, authority, grants, registry
+from aims.console.api import agents, authority, clients, grants, registry, trust
 from aims.console.api.problems import MEDIA_TYPE, TEXTS
 from aims.people import api as people
 from audit import api as audit
@@ -19,8 +19,11 @@ from audit import api as audit
 PREFIX = "api/v1/"
 ROUTES: list[tuple[str, Any, str]] = [
     ("agents", agents.AgentViewSet, "agent"),
+    ("client-registrations", clients.RegistrationViewSet, "client-registration"),
+    ("trust-rules", clients.TrustRuleViewSet, "trust-rule"),
     ("resources", registry.ResourceViewSet, "resource"),
     ("trust-domains", registry.TrustDomainViewSet, "trust-domain"),
+    ("trusted-servers", trust.ForeignServerViewSet, "trusted-server"),
     ("policies", authority.PolicyViewSet, "policy"),
     ("grants", grants.GrantViewSet, "grant"),
     ("chains", grants.ChainViewSet, "chain"),

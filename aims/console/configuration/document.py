@@ -9,10 +9,22 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from aims.authorization.models import KEY_METHODS, TLS_NAMES
+from aims.authorization.services.clients import AUTH_METHOD, TLS_BOUND, TLS_CLIENT_AUTH, TLS_VALUE_MAX
 from aims.kit.errors import AimsError
 
 FILE_MAX_BYTES = 1024 * 1024
-SECTIONS = ("trust_domains", "people", "groups", "resources", "agents", "grants", "policies")
+SECTIONS = (
+    "trust_domains",
+    "people",
+    "groups",
+    "trust_rules",
+    "resources",
+    "agents",
+    "trusted_servers",
+    "grants",
+    "policies",
+)
 
 
 class ConfigurationRefused(AimsError):
@@ -39,6 +51,7 @@ ENDPOINT = "backchannel_client_notification_endpoint"
 SIGNING_ALG = "backchannel_authentication_request_signing_alg"
 DPOP_BOUND = "dpop_bound_access_tokens"  # RFC 9449 §5.2
 REDIRECTS = "redirect_uris"  # RFC 7591 §2
+BUNDLE, BUNDLE_URL = "bundle", "bundle_endpoint_url"  # SPIFFE Trust Domain and Bundle §4; Federation §5.1
 
 _SLUG = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"}
 _EMAIL = {"type": "string", "pattern": "^[^@\\s]+@[^@\\s]+$", "maxLength": 254}
@@ -54,6 +67,7 @@ _BUDGET = _object(
     per_day=_COUNT,
     amounts={"type": "object", "maxProperties": 16, "additionalProperties": _text(20)},
 )
+_PROFILE = {"enum": ["chaining", "id-jag"]}
 _ACTION = _object(
     ("name", "title", "reversibility"),
     name=_text(80),
@@ -63,7 +77,14 @@ _ACTION = _object(
 )
 SCHEMA: dict[str, Any] = _object(
     (),
-    trust_domains=_list(_object(("name",), name=_text(255), state={"enum": ["active", "retired"]})),
+    trust_domains=_list(
+        _object(
+            ("name",),
+            name=_text(255),
+            state={"enum": ["active", "retired"]},
+            **{BUNDLE: {"type": "object", "required": ["keys"]}, BUNDLE_URL: _text(2048, least=0)},
+        )
+    ),
     people=_list(_object(("email", "name"), email=_EMAIL, name=_text(120), roles=_list(_ROLES))),
     groups=_list(_object(("slug", "name"), slug=_SLUG, name=_text(120), members=_list(_EMAIL))),
     resources=_list(
@@ -92,7 +113,26 @@ SCHEMA: dict[str, Any] = _object(
             reason=_text(400),
             **_KEYS,
             **{MODE: {"enum": ["poll", "ping"]}, ENDPOINT: _text(2048, least=0), SIGNING_ALG: _text(16, least=0)},
-            **{DPOP_BOUND: {"type": "boolean"}, REDIRECTS: _list(_text(2048), most=10)},
+            **{REDIRECTS: _list(_text(2048), most=10)},
+            **{DPOP_BOUND: {"type": "boolean"}, TLS_BOUND: {"type": "boolean"}},
+            **{AUTH_METHOD: {"enum": [*KEY_METHODS]}},
+            **{f"{TLS_CLIENT_AUTH}_{name}": _text(TLS_VALUE_MAX, least=0) for name in TLS_NAMES},
+        )
+    ),
+    trusted_servers=_list(
+        _object(
+            ("issuer", "name"),
+            issuer=_text(2048),
+            name=_text(80),
+            accepts=_list(_PROFILE, most=2),
+            receives=_list(_PROFILE, most=2),
+            scopes=_list(_text(255), most=50),
+            subjects=_list(_object(("subject", "person"), subject=_text(255), person=_EMAIL)),
+            clients=_list(_object(("client_id", "agent"), client_id=_text(255), agent=_text(2048))),
+            matches_email={"type": "boolean"},
+            tells_email={"type": "boolean"},
+            state={"enum": ["active", "retired"]},
+            **_KEYS,
         )
     ),
     grants=_list(
@@ -109,6 +149,15 @@ SCHEMA: dict[str, Any] = _object(
             budget=_BUDGET,
             depth={"type": "integer", "minimum": 0, "maximum": 4},
             state={"enum": ["active", "revoked"]},
+        )
+    ),
+    trust_rules=_list(
+        _object(
+            ("kind", "value", "owner"),
+            kind={"enum": ["document_host", "redirect_host", "software_id"]},
+            value=_text(255),
+            owner=_EMAIL,
+            state={"enum": ["active", "ended"]},
         )
     ),
     policies=_list(_object(("name", "text"), name=_text(80), text=_text(256 * 1024)), most=1),
@@ -137,10 +186,10 @@ def read(raw: bytes) -> dict[str, list[dict[str, Any]]]:
 
 
 def _check_keys(document: dict[str, Any]) -> None:
-    for section in ("agents", "resources"):
+    for section, name in (("agents", "identifier"), ("resources", "identifier"), ("trusted_servers", "issuer")):
         for item in document.get(section, []):
             if "jwks" in item and "jwks_uri" in item:
-                raise ConfigurationRefused(f"{section}/{item['identifier']}: give jwks or jwks_uri, not both.")
+                raise ConfigurationRefused(f"{section}/{item[name]}: give jwks or jwks_uri, not both.")
 
 
 def _first_line(error: Exception) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from aims.authorization.client_models import TrustRule
 from aims.authorization.services import agents as stopping
-from aims.authorization.services.clients import ClientSettings, settings_of
+from aims.authorization.services import trust_rules
+from aims.authorization.services.clients import ClientSettings, proving, settings_of
 from aims.console import registering
 from aims.console.configuration.change import Applying, Change
 from aims.console.configuration.document import (
+    BUNDLE,
+    BUNDLE_URL,
     DPOP_BOUND,
     ENDPOINT,
     MODE,
@@ -18,6 +22,7 @@ from aims.console.configuration.document import (
     ConfigurationRefused,
 )
 from aims.console.registering import Keys
+from aims.credentials import services as credentials
 from aims.identifier import services
 from aims.identifier.models import Agent, Resource, TrustDomain
 from aims.identifier.queries import agent_named
@@ -35,6 +40,10 @@ def apply_trust_domain(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
     if item.get("state") == "retired" and row.retired_at is None:
         services.retire_trust_domain(row, by=ctx.by, now=ctx.now)
         yield Change(sign="-", kind="trust domain", name=row.name, what="retired")
+    if BUNDLE in item and credentials.set_bundle(row, item[BUNDLE], by=ctx.by, now=ctx.now):
+        yield Change(sign="~", kind="trust domain", name=row.name, what="bundle")
+    if BUNDLE_URL in item and credentials.set_bundle_endpoint(row, item[BUNDLE_URL], by=ctx.by, now=ctx.now):
+        yield Change(sign="~", kind="trust domain", name=row.name, what="where its bundle is fetched")
 
 
 def apply_resource(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
@@ -66,6 +75,22 @@ def apply_agent(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
     elif agent.state != "retired":
         yield from _change_agent(agent, item, owner, groups, ctx)
     yield from _move_agent(agent, item, ctx)
+
+
+def apply_trust_rule(item: dict[str, Any], ctx: Applying) -> Iterator[Change]:
+    """Add a trust rule, or end it. Another owner is another rule: the old one ends."""
+    row = (
+        TrustRule.objects.select_related("owner").filter(kind=item["kind"], value=item["value"], ended_at=None).first()
+    )
+    owner, is_wanted = _person(item["owner"]), item.get("state", "active") == "active"
+    name = f"{item['kind']} {item['value']}"
+    if row is not None and not (is_wanted and row.owner == owner):
+        trust_rules.end_rule(row, by=ctx.by, now=ctx.now)
+        yield Change(sign="-", kind="trust rule", name=name, what="ended")
+        row = None
+    if row is None and is_wanted:
+        trust_rules.add_rule(item["kind"], item["value"], owner=owner, by=ctx.by, now=ctx.now)
+        yield Change(sign="+", kind="trust rule", name=name)
 
 
 def _change_agent(
@@ -113,6 +138,7 @@ def _client(item: dict[str, Any], held: ClientSettings) -> ClientSettings:
         request_signing_alg=item.get(SIGNING_ALG, held.request_signing_alg),
         dpop_bound=item.get(DPOP_BOUND, held.dpop_bound),
         redirect_uris=tuple(item.get(REDIRECTS, held.redirect_uris)),
+        **proving(item, held),
     )
 
 

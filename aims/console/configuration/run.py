@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from aims.console.configuration import authority, persons, registry
+from aims.console.configuration import authority, persons, registry, trust
 from aims.console.configuration.change import Applying, Change
 from aims.console.configuration.document import read
 
@@ -19,8 +19,10 @@ _ORDER: tuple[tuple[str, Section], ...] = (
     ("trust_domains", registry.apply_trust_domain),
     ("people", persons.apply_person),
     ("groups", persons.apply_group),
+    ("trust_rules", registry.apply_trust_rule),
     ("agents", registry.apply_agent),
     ("resources", registry.apply_resource),
+    ("trusted_servers", trust.apply_trusted_server),
     ("grants", authority.apply_grant),
 )
 

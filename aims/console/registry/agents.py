@@ -11,7 +11,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from aims.authorization.client_models import ClientRegistration
 from aims.authorization.models import DelegationGrant
+from aims.authorization.registration_states import RegistrationState
 from aims.authorization.services import agents as stopping
 from aims.console import registering
 from aims.console.management import may_manage
@@ -40,7 +42,10 @@ def agent_list(request: HttpRequest) -> HttpResponse:
     rows = agents_visible_to(person)
     rows = agents_like(rows, **form.wanted()) if form.is_valid() else rows.none()
     page = listed(request, rows, by=("name", "pk"))
-    return render(request, "agents/list.html", {"page": page, "form": form, "is_admin": person.has_role("admin")})
+    is_admin = person.has_role("admin")
+    waiting = ClientRegistration.objects.filter(state=RegistrationState.QUARANTINED).count() if is_admin else 0
+    shown = {"page": page, "form": form, "is_admin": is_admin, "waiting": waiting}
+    return render(request, "agents/list.html", shown)
 
 
 @require_safe

@@ -10,10 +10,11 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from aims.authorization.errors import ClientSettingsRefused
-from aims.authorization.services.clients import ClientSettings, settings_of
+from aims.authorization.models import PUBLIC
+from aims.authorization.services.clients import TLS_CLIENT_AUTH, TLS_VALUE_MAX, ClientSettings, settings_of
 from aims.console.registering import Keys
 from aims.credentials import queries as keys
-from aims.credentials.errors import KeysRefused
+from aims.credentials.errors import BundleRefused, KeysRefused
 from aims.credentials.services.registered import JWKS_MAX_BYTES
 from aims.identifier.errors import (
     IdentifierRefused,
@@ -41,6 +42,7 @@ _FIELDS: dict[type[AimsError], str] = {
     ResourceRefused: "identifier",
     OwnerRefused: "owner",
     KeysRefused: "jwks",
+    BundleRefused: "bundle",
     ClientSettingsRefused: "endpoint",
 }
 
@@ -49,6 +51,15 @@ def put(form: forms.Form, error: AimsError) -> None:
     """Show expected trouble at the field that it is about, or on top of the form."""
     field = getattr(error, "field", None) or _FIELDS.get(type(error))
     form.add_error(field if field in form.fields else None, gettext(error.public))
+
+
+def strict_json(text: object) -> object:
+    """Return what a person pasted, or None. Raises ValidationError."""
+    said = str(text).strip()
+    try:
+        return decode(said.encode()) if said else None
+    except (CanonicalError, UnicodeEncodeError) as error:
+        raise forms.ValidationError(_("This is not strict JSON: check commas, quotes and doubled names.")) from error
 
 
 class UriField(forms.CharField):
@@ -86,13 +97,7 @@ class KeysForm(forms.Form):
 
     def clean_jwks(self) -> object:
         """Return the JWK set, or None. Raises ValidationError."""
-        text = str(self.cleaned_data["jwks"]).strip()
-        try:
-            return decode(text.encode()) if text else None
-        except (CanonicalError, UnicodeEncodeError) as error:
-            raise forms.ValidationError(
-                _("This is not strict JSON: check commas, quotes and doubled names.")
-            ) from error
+        return strict_json(self.cleaned_data["jwks"])
 
     def clean(self) -> None:
         """Raises ValidationError where both are given."""
@@ -152,6 +157,50 @@ class AgentForm(KeysForm):
         required=False,
     )
 
+    auth_method = forms.ChoiceField(
+        label=_("How it proves who it is"),
+        help_text=_("This way and no other. Never with a secret."),
+        choices=[
+            ("private_key_jwt", _("A signed assertion (private_key_jwt)")),
+            ("spiffe_jwt", _("A JWT-SVID of its trust domain (spiffe_jwt)")),
+            ("spiffe_x509", _("An X.509-SVID of its trust domain (spiffe_x509)")),
+            ("tls_client_auth", _("A certificate with a name below (tls_client_auth)")),
+            ("self_signed_tls_client_auth", _("A certificate with a key above (self_signed_tls_client_auth)")),
+            ("wimse_wit_wpt", _("A workload token with a proof (wimse_wit_wpt)")),
+            ("wimse_http_signature", _("A workload token and a signed request (wimse_http_signature)")),
+        ],
+        initial="private_key_jwt",
+        required=False,
+    )
+    tls_name = forms.ChoiceField(
+        label=_("Name in its certificate"),
+        choices=[
+            ("", pgettext_lazy("certificate", "None")),
+            ("subject_dn", _("Subject, as RFC 4514 writes it")),
+            ("san_dns", _("DNS name")),
+            ("san_uri", _("URI")),
+            ("san_ip", _("IP address")),
+            ("san_email", _("Email address")),
+        ],
+        required=False,
+    )
+    tls_value = forms.CharField(
+        label=_("That name"),
+        help_text=_("The certificate must lead to an authority in the bundle of its trust domain."),
+        max_length=TLS_VALUE_MAX,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
+    )
+    tls_bound = forms.BooleanField(
+        label=_("Every token is bound to its certificate"),
+        help_text=_("Then it must show the certificate with each request for a token, and with the token."),
+        required=False,
+    )
+
+    def clean_auth_method(self) -> str:
+        """Return the method; private_key_jwt where none is chosen."""
+        return str(self.cleaned_data["auth_method"] or "private_key_jwt")
+
     def clean_delivery(self) -> str:
         """Return the mode; poll where none is chosen."""
         return str(self.cleaned_data["delivery"] or "poll")
@@ -165,6 +214,10 @@ class AgentForm(KeysForm):
             request_signing_alg=data["signing_alg"],
             dpop_bound=data["dpop_bound"],
             redirect_uris=tuple(data["redirect_uris"].split()),
+            auth_method=data["auth_method"],
+            tls_name=data["tls_name"] if data["auth_method"] == TLS_CLIENT_AUTH else "",
+            tls_value=data["tls_value"] if data["auth_method"] == TLS_CLIENT_AUTH else "",
+            tls_bound=data["tls_bound"],
         )
 
 
@@ -197,7 +250,14 @@ class SeenForm(forms.Form):
 
 
 class ChangedAgentForm(AgentForm, SeenForm):
-    """An agent that is there."""
+    """An agent that is there. A public client stays one: it has no key to prove."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        if self.initial.get("auth_method") == PUBLIC:
+            method = self.fields["auth_method"]
+            assert isinstance(method, forms.ChoiceField)
+            method.choices = [(PUBLIC, _("Nothing: a public client (none)"))]
 
 
 class OwnerForm(forms.Form):
@@ -278,21 +338,6 @@ def specs_of(lines: forms.BaseFormSet[ActionForm]) -> tuple[ActionSpec, ...]:
     return tuple(spec for spec in found if spec is not None)
 
 
-class TrustDomainForm(forms.Form):
-    """A trust domain."""
-
-    name = forms.CharField(
-        label=_("Name"),
-        help_text=_("The part of identifiers after spiffe://, such as acme.example."),
-        max_length=255,
-        widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
-    )
-
-    def clean_name(self) -> str:
-        """Return the name in lower case."""
-        return str(self.cleaned_data["name"]).lower()
-
-
 def of_agent(agent: Agent) -> dict[str, Any]:
     """Return what an agent's form shows at first."""
     client = settings_of(agent)
@@ -306,6 +351,10 @@ def of_agent(agent: Agent) -> dict[str, Any]:
         "signing_alg": client.request_signing_alg,
         "dpop_bound": client.dpop_bound,
         "redirect_uris": "\n".join(client.redirect_uris),
+        "auth_method": client.auth_method,
+        "tls_name": client.tls_name,
+        "tls_value": client.tls_value,
+        "tls_bound": client.tls_bound,
         "seen": agent.version,
     }
 

@@ -184,7 +184,7 @@ class TermsForm(ActionsForm):
     """The second step: from whom, what, how much, from when, until when. parent: what it is a part of, if it is."""
 
     giver = forms.ChoiceField(label=_("From whom"), widget=forms.RadioSelect, initial="me")
-    starts = _moment(_("From"), required=False, help_text=_("Left empty, it counts at once."))
+    starts = _moment(_("Begins"), required=False, help_text=_("Left empty, it counts at once."))
     mission = forms.CharField(
         label=_("Mission"), help_text=_("The task in plain words."), max_length=MISSION_MAX, required=False
     )

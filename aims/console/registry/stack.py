@@ -11,9 +11,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from aims.authorization.models import AccessToken, ApprovalRequest, DelegationGrant
+from aims.authentication.client import PRIVATE_KEY_JWT
+from aims.authorization.models import PUBLIC, AccessToken, ApprovalRequest, DelegationGrant
 from aims.authorization.queries import live_grants
-from aims.authorization.services.clients import settings_of
+from aims.authorization.services.clients import ClientSettings, settings_of
 from aims.authorization.standing import Gauge, gauges_of
 from aims.console.registry.grant_words import Meter, meter
 from aims.console.registry.rights import may_end
@@ -44,12 +45,14 @@ class Layer:
 def stack_of(agent: Agent, *, reader: User, now: datetime, may_mend: bool) -> list[Layer]:
     """Return the layers, top to bottom. may_mend: whether the reader may change the agent."""
     has_keys = bool(keys.keys_of(agent.ref)) or keys.jwks_uri_of(agent.ref) is not None
-    is_sound = agent.state == "active" and has_keys
+    client = settings_of(agent)
+    can_prove = _can_prove(agent, client.auth_method, has_keys)
+    is_sound = agent.state == "active" and can_prove
     return [
         _observability(agent, is_dimmed=not is_sound),
         _authorization(agent, reader=reader, now=now, may_mend=may_mend, is_dimmed=not is_sound),
-        _authentication(agent, has_keys, is_dimmed=not is_sound),
-        _credentials(agent, has_keys, may_mend=may_mend),
+        _authentication(client, can_prove=can_prove, is_dimmed=not is_sound),
+        _credentials(agent, client.auth_method, has_keys, can_prove=can_prove, may_mend=may_mend),
         _identifier(agent),
     ]
 
@@ -105,20 +108,46 @@ def _tightest(grants: Sequence[DelegationGrant], *, now: datetime) -> Meter | No
     return meter(fullest) if fullest else None
 
 
-def _authentication(agent: Agent, has_keys: bool, *, is_dimmed: bool) -> Layer:
-    client = settings_of(agent)
+def _can_prove(agent: Agent, method: str, has_keys: bool) -> bool:
+    """Return whether there is what its method needs: a key of its own, or keys of its domain for what it shows."""
+    if method in (PRIVATE_KEY_JWT, "self_signed_tls_client_auth"):
+        return has_keys
+    bundle = keys.bundle_of(agent.trust_domain.name) if agent.trust_domain_id else None
+    if method == PUBLIC or bundle is None:
+        return method == PUBLIC
+    if method == "spiffe_jwt":
+        return bool(bundle.jwt_keys)
+    return bool(bundle.wit_keys if method.startswith("wimse_") else bundle.authorities)
+
+
+def _proved_by(method: str) -> str:
+    words = {
+        "private_key_jwt": _("private_key_jwt, each assertion once"),
+        "spiffe_jwt": _("JWT-SVID of its trust domain, each once"),
+        "spiffe_x509": _("X.509-SVID of its trust domain"),
+        "tls_client_auth": _("certificate with a registered name"),
+        "self_signed_tls_client_auth": _("certificate with a registered key"),
+        "wimse_wit_wpt": _("workload token, each proof once"),
+        "wimse_http_signature": _("workload token, each signed request once"),
+    }
+    return words.get(method, _("a public client: it has no key"))
+
+
+def _authentication(client: ClientSettings, *, can_prove: bool, is_dimmed: bool) -> Layer:
     pinged = _("is pinged at %(uri)s") % {"uri": client.notification_endpoint}
     return Layer(
         name=_("Authentication"),
-        text=_("private_key_jwt, each assertion once"),
+        text=_proved_by(client.auth_method),
         sub=pinged if client.delivery_mode == "ping" else _("asks for decisions itself (poll)"),
-        tag=_("Key-bound") if has_keys else _("Can't sign in"),
-        tone="yes" if has_keys else "waiting",
+        tag=_("Key-bound") if can_prove else _("Can't sign in"),
+        tone="yes" if can_prove else "waiting",
         is_dimmed=is_dimmed,
     )
 
 
-def _credentials(agent: Agent, has_keys: bool, *, may_mend: bool) -> Layer:
+def _credentials(agent: Agent, method: str, has_keys: bool, *, can_prove: bool, may_mend: bool) -> Layer:
+    if method not in (PRIVATE_KEY_JWT, "self_signed_tls_client_auth", PUBLIC):
+        return _issued(agent, can_prove=can_prove, may_mend=may_mend)
     held, uri = keys.keys_of(agent.ref), keys.jwks_uri_of(agent.ref)
     algorithms = ", ".join(sorted({key.algorithm for key in held}))
     text = ngettext("%(n)s public key", "%(n)s public keys", len(held)) % {"n": len(held)}
@@ -130,6 +159,20 @@ def _credentials(agent: Agent, has_keys: bool, *, may_mend: bool) -> Layer:
         tone="yes" if has_keys else "no",
         href="" if has_keys or not may_mend else f"{reverse('agent-edit', args=[agent.ref])}#keys",
         action=_("Register a key"),
+    )
+
+
+def _issued(agent: Agent, *, can_prove: bool, may_mend: bool) -> Layer:
+    """What the trust domain issues: we hold no key of the agent, but those that vouch for it."""
+    name = agent.trust_domain.name
+    return Layer(
+        name=_("Credentials"),
+        text=_("issued by %(domain)s") % {"domain": name},
+        sub=_("its trust bundle vouches for it") if can_prove else _("its trust bundle has no key for that"),
+        tag=_("No static secret") if can_prove else _("Nobody vouches"),
+        tone="yes" if can_prove else "no",
+        href="" if can_prove or not may_mend else reverse("trust-domain", args=[name]),
+        action=_("Give the bundle"),
     )
 
 

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 from django.urls import path
 
-from aims.console.registry import agents, chains, giving, grant_page, grants, policies, resources, trust_domains
+from aims.console.registry import (
+    agents,
+    chains,
+    giving,
+    grant_page,
+    grants,
+    policies,
+    registrations,
+    resource_metadata,
+    resources,
+    trust,
+    trust_domains,
+)
 
 urlpatterns = [
     path("agents/", agents.agent_list, name="agents"),
     path("agents/new/", agents.new, name="agent-new"),
     path("agents/trust-domains/", trust_domains.trust_domains, name="trust-domains"),
+    path("agents/trust-domains/<str:name>/", trust_domains.bundle, name="trust-domain"),
+    path("agents/trust-domains/<str:name>/drop-bundle/", trust_domains.drop, name="trust-domain-bundle-drop"),
     path("agents/trust-domains/<str:name>/retire/", trust_domains.retire, name="trust-domain-retire"),
+    path("agents/registrations/", registrations.registration_list, name="registrations"),
+    path("agents/registrations/<slug:ref>/", registrations.registration_page, name="registration"),
+    path("agents/registrations/<slug:ref>/refuse/", registrations.refuse, name="registration-refuse"),
+    path("agents/trust-rules/", registrations.trust_rule_list, name="trust-rules"),
+    path("agents/trust-rules/<slug:ref>/end/", registrations.end_trust_rule, name="trust-rule-end"),
+    path("trust/", trust.servers, name="trust"),
+    path("trust/<slug:ref>/", trust.edit, name="trust-edit"),
+    path("trust/<slug:ref>/retire/", trust.retire, name="trust-retire"),
     path("agents/<slug:ref>/", agents.agent_page, name="agent"),
     path("agents/<slug:ref>/edit/", agents.edit, name="agent-edit"),
     path("agents/<slug:ref>/owner/", agents.owner, name="agent-owner"),
@@ -21,6 +43,8 @@ urlpatterns = [
     path("resources/", resources.resource_list, name="resources"),
     path("resources/new/", resources.new, name="resource-new"),
     path("resources/<slug:ref>/", resources.resource_page, name="resource"),
+    path("resources/<slug:ref>/metadata/", resource_metadata.metadata_page, name="resource-metadata"),
+    path("resources/<slug:ref>/metadata.json", resource_metadata.metadata_file, name="resource-metadata-file"),
     path("resources/<slug:ref>/edit/", resources.edit, name="resource-edit"),
     path("resources/<slug:ref>/retire/", resources.retire, name="resource-retire"),
     path("resources/<slug:ref>/return/", resources.take_back, name="resource-return"),

@@ -95,7 +95,8 @@ def _refresh(row: TrustBundle, *, now: datetime, get: Fetch) -> bool:
         bundle = read_bundle(document)
         return _took(row, document, bundle, now=now)
     except (AimsError, CanonicalError) as error:
-        _failed(row, error.code if isinstance(error, AimsError) else "not_json")
+        reason = getattr(error, "reason", error.code) if isinstance(error, AimsError) else "not_json"
+        _failed(row, reason)
         return False
 
 

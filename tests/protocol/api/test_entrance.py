@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
-from django.test import Client
+from django.test import Client, override_settings
 from joserfc.jwk import ECKey
 
 from aims.authorization.models import AccessToken, DelegationGrant
 from aims.authorization.services import agents as stopping
+from aims.authorization.services.clients import ClientSettings, configure_client
 from aims.authorization.services.grants import revoke_grant
+from aims.console.management import audience
+from aims.credentials import services as credentials
 from aims.kit import clock, jose
 from audit.models import FailureCount
 from tests.protocol.api.conftest import ALL, Desk, problem_of, recorded
+from tests.support.domain import Domain
+from tests.support.oauth_client import BY
 
 pytestmark = pytest.mark.django_db
 
@@ -125,3 +131,23 @@ def test_the_schema_is_public_and_the_reader_is_for_people(desk: Desk) -> None:
     person.force_login(desk.stage.ada, backend="aims.people.backend.PasskeyBackend")
     page = person.get("/api/docs/")
     assert page.status_code == 200 and "/api/v1/agents/{ref}/suspend/" in page.text
+
+
+@pytest.mark.spec("RFC 8705", "3", "a token bound to a certificate is good with that certificate only")
+@override_settings(CLIENT_CERT_PROXIES=["10.0.0.7"])
+def test_a_token_bound_to_a_certificate_needs_that_certificate(desk: Desk) -> None:
+    domain, me = Domain(), desk.steward.client_id
+    credentials.set_bundle(desk.agent.trust_domain, domain.bundle(), by=BY, now=clock.now())
+    configure_client(desk.agent, ClientSettings(auth_method="spiffe_x509"), by=BY, now=clock.now())
+    shown, another = domain.svid(me), domain.svid(me)
+    form = {"grant_type": "client_credentials", "client_id": me, "resource": audience(), "scope": "manage.agents"}
+    issued = desk.steward.post("/oauth/token", form, REMOTE_ADDR="10.0.0.7", **shown.headers)
+    token = issued.json()["access_token"]
+
+    def status(**extra: Any) -> int:
+        return int(desk.get("agents/", token=token, **extra).status_code)
+
+    assert status(REMOTE_ADDR="10.0.0.7", **shown.headers) == 200
+    assert status(REMOTE_ADDR="10.0.0.7", **another.headers) == 401
+    assert status(REMOTE_ADDR="10.0.0.8", **shown.headers) == 401
+    assert status() == 401

@@ -14,6 +14,7 @@ from aims.kit import clock
 from aims.policy.models import PolicyVersion
 from audit.sequencer import Sequencer
 from tests.protocol.api.conftest import Desk, problem_of, recorded
+from tests.support.domain import Domain
 from tests.support.oauth_client import POLICY, Machine
 
 pytestmark = pytest.mark.django_db
@@ -152,6 +153,32 @@ def test_trust_domains_are_registered_once(desk: Desk) -> None:
     assert problem_of(desk.post("trust-domains/", {"name": "UPPER.example"}))[0] == 400
 
 
+def test_a_trust_bundle_is_put_read_and_dropped(desk: Desk) -> None:
+    bundle = Domain().bundle(spiffe_sequence=3)
+    path = "trust-domains/acme.example/bundle/"
+    assert desk.get(path).json()["bundle"] is None
+    held = desk.call("PUT", path, {"bundle": bundle, "bundle_endpoint_url": "https://b.example/x"}).json()
+    assert (held["bundle"], held["sequence"], held["failure"]) == (bundle, 3, "")
+    older = desk.call("PUT", path, {"bundle": Domain().bundle(spiffe_sequence=2)})
+    assert problem_of(older) == (400, "bundle_refused")
+    assert problem_of(desk.call("PUT", path, {"bundle_endpoint_url": "http://b.example/"})) == (400, "scheme")
+    assert desk.post("trust-domains/acme.example/drop-bundle/").status_code == 200
+    assert desk.get(path).json()["bundle_endpoint_url"] == ""
+
+
+def test_an_agents_method_is_changed_by_the_names_of_its_registration(desk: Desk) -> None:
+    ref = desk.stage.agent.ref
+    named = {"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "courier.acme.example"}
+    shown = desk.call("PATCH", f"agents/{ref}/", named).json()
+    assert (shown["token_endpoint_auth_method"], shown["tls_client_auth_name"]) == ("tls_client_auth", "san_dns")
+    two = named | {"tls_client_auth_san_ip": "192.0.2.1"}
+    assert problem_of(desk.call("PATCH", f"agents/{ref}/", two)) == (400, "client_settings_refused")
+    secret = {"token_endpoint_auth_method": "client_secret_basic"}
+    assert problem_of(desk.call("PATCH", f"agents/{ref}/", secret))[0] == 400
+    back = desk.call("PATCH", f"agents/{ref}/", {"token_endpoint_auth_method": "private_key_jwt"}).json()
+    assert back["tls_client_auth_value"] == ""
+
+
 def test_a_policy_is_loaded_and_a_wrong_one_is_not(desk: Desk) -> None:
     answer = desk.post("policies/", {"text": POLICY + "\n// second\n"})
     assert answer.status_code == 200 and answer.json()["is_active"]
@@ -217,3 +244,26 @@ def test_the_log_is_read_with_proof_and_the_reading_is_recorded(desk: Desk, sequ
     for query in ("colour=red", "limit=201", "before=x", "since=never"):
         assert problem_of(desk.get(f"audit-entries/?{query}"))[0] == 400
     assert problem_of(desk.get("audit-entries/999999/"))[0] == 404
+
+
+def test_servers_of_other_domains_are_trusted_and_retired(desk: Desk) -> None:
+    ada, courier = desk.stage.ada, desk.stage.agent
+    body = {
+        "issuer": "https://idp.example",
+        "name": "Idp",
+        "accepts": ["chaining"],
+        "scopes": ["accounts.read"],
+        "subjects": [{"subject": "ada@there", "person": ada.ref}],
+        "clients": [{"client_id": "courier-there", "agent": courier.ref}],
+    }
+    made = desk.call("POST", "trusted-servers/", body).json()
+    assert (made["accepts"], made["subjects"][0]["person"], made["clients"][0]["agent"]) == (
+        ["chaining"],
+        ada.ref,
+        courier.ref,
+    )
+    again = desk.call("POST", "trusted-servers/", body | {"accepts": []}).json()
+    assert (again["ref"], again["accepts"]) == (made["ref"], [])
+    assert desk.call("POST", "trusted-servers/", body | {"accepts": ["x"]}).status_code == 400
+    assert desk.call("POST", "trusted-servers/", body | {"issuer": "http://idp.example"}).status_code in (400, 409, 422)
+    assert desk.call("POST", f"trusted-servers/{made['ref']}/retire/").json()["retired_at"]

@@ -10,6 +10,7 @@ import pytest
 from aims.authorization.models import AccessToken, ApprovalRequest
 from aims.authorization.services.agents import suspend_agent
 from aims.authorization.services.requests import cancel, expire_due
+from aims.authorization.services.subjects import person_of
 from aims.kit import clock, jose
 from aims.policy.services import load_policy
 from tests.protocol.ciba.conftest import Door, error_of
@@ -56,7 +57,8 @@ def test_a_yes_becomes_one_token(door: Door) -> None:
     assert claims["approval"]["id"] == door.request().ref  # type: ignore[index]
     assert "refresh_token" not in body
     identity = claims_of(body["id_token"])
-    assert (identity["aud"], identity["sub"]) == (door.courier.client_id, door.stage.ada.ref)
+    assert identity["aud"] == door.courier.client_id
+    assert person_of(str(identity["sub"]), door.stage.agent) == door.stage.ada
     assert error_of(door.poll(auth_req_id)) == (400, "invalid_grant")
     assert AccessToken.objects.filter(request=door.request()).count() == 1
 

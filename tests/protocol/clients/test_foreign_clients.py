@@ -14,6 +14,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -51,7 +52,7 @@ def openid_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("no node and npm: openid-client can't run")
     folder = tmp_path_factory.mktemp("openid-client")
-    for name in ("package.json", "ciba.mjs"):
+    for name in ("package.json", "ciba.mjs", "agreement.mjs"):
         shutil.copy(HERE / name, folder)
     command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"]
     try:
@@ -95,6 +96,52 @@ def test_openid_client_completes_ciba_poll_and_oauth4webapi_accepts_the_token(
     assert claims["approval"]["count"] == 1
 
 
+@pytest.mark.spec(
+    "RFC 6749", "4.1.3", "openid-client and oauth4webapi redeem, refresh, exchange, introspect and revoke"
+)
+def test_openid_client_goes_from_a_code_to_the_end_of_its_family(lived: Lived, openid_client: Path) -> None:
+    agent = lived.world.agents[0]
+    task = {
+        "issuer": lived.aims.base_url,
+        "client_id": agent.identifier,
+        "key": agent.key.as_dict(private=True),
+        "audience": RESOURCE,
+        "server_key": lived.world.server_key.as_dict(private=True),
+        "redirect_uri": "https://agent.example/cb",
+        "scope": READ,
+    }
+    process = subprocess.Popen(
+        ["node", "agreement.mjs"],
+        cwd=openid_client,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(json.dumps(task) + "\n")
+    process.stdin.flush()
+    begun = json.loads(process.stdout.readline())
+    process.stdin.write(_agreed(lived, task, begun) + "\n")
+    said, trouble = process.communicate(timeout=STORY_WITHIN_S)
+    assert process.returncode == 0, trouble
+    seen = {step.pop("step"): step for step in map(json.loads, said.splitlines())}
+    first, claims = seen["redeemed"], seen["validated"]["claims"]
+    assert (first["token_type"], first["nonce"]) == ("dpop", begun["nonce"])
+    assert (claims["scope"], claims["cnf"]) == (READ, {"jkt": begun["jkt"]})
+    assert seen["introspected"]["active"] is True
+    assert seen["userinfo"] == {"sub": first["sub"], "email": lived.world.emails[0]}
+    assert first["sub"] != claims["sub"]  # pairwise
+    assert (seen["refreshed"]["rotated"], seen["exchanged"]["issued_token_type"].rpartition(":")[2]) == (
+        True,
+        "access_token",
+    )
+    assert seen["reused"] == {"error": "invalid_grant"}
+    assert seen["ended"] == {"active": False, "below": False, "error": "invalid_grant"}
+    assert seen["on its own"] == {"active": True, "revoked": False}
+
+
 @pytest.mark.spec("RFC 7523", "2.2", "a library's client assertion is accepted")
 def test_authlib_gets_a_token_on_its_own_and_joserfc_accepts_it(lived: Lived) -> None:
     client = lived.world.agents[0].client(lived.aims.base_url)
@@ -132,7 +179,8 @@ def test_joserfc_verifies_access_token_id_token_and_receipt_of_one_approval(live
     access = jwt.decode(answer.body["access_token"], keys, algorithms=["ES256"]).claims
     identity = jwt.decode(answer.body["id_token"], keys, algorithms=["ES256"]).claims
     assert identity["aud"] in (client.client_id, [client.client_id])
-    assert (identity["iss"], identity["sub"]) == (lived.aims.base_url, access["sub"])
+    assert (identity["iss"], identity["txn"]) == (lived.aims.base_url, access["txn"])
+    assert identity["sub"] != access["sub"]  # pairwise: the client's own name for the person
     receipt = _receipt(access, answer.body["access_token"])
     signed = jws.deserialize_compact(receipt, keys, algorithms=["ES256"])
     assert signed.headers()["typ"] == "approval-receipt+jwt"
@@ -147,6 +195,35 @@ def test_the_payments_api_learns_by_introspection_that_the_token_is_good(lived: 
     assert seen["active"] is True
     assert seen["scope"] == READ
     assert PAY not in seen["scope"]
+
+
+def _agreed(lived: Lived, task: dict[str, Any], begun: dict[str, Any]) -> str:
+    """Return where the person's browser is sent when they agreed: the same verb that the pages call, on the server."""
+    code = lived.aims.manage("shell", "-v0", "-c", _AGREE.format(task=task | begun)).stdout.strip()
+    query = {"code": code, "state": begun["state"], "iss": lived.aims.base_url}
+    return f"{task['redirect_uri']}?{urlencode(query)}"
+
+
+_AGREE = """
+from django.db import transaction
+from aims.authorization.models import Application, DelegationGrant
+from aims.authorization.services.codes import Standing, issue_code
+from aims.kit import clock
+task = {task!r}
+grant = DelegationGrant.objects.select_related("agent", "from_person").filter(agent__identifier=task["client_id"]).first()
+Application.objects.update_or_create(agent=grant.agent, defaults=dict(
+    client_id=task["client_id"], client_secret="", hash_client_secret=False, redirect_uris=task["redirect_uri"],
+    grant_types=["client_credentials", "urn:openid:params:grant-type:ciba", "authorization_code", "refresh_token"],
+))
+standing = Standing(
+    agent=grant.agent, person=grant.from_person, grant=grant, request=None, resource=task["audience"],
+    scope="openid email offline_access " + task["scope"], details=(), auth_time=clock.now(), acr="phr",
+    amr=("hwk", "user"), nonce=task["nonce"], jkt=task["jkt"],
+)
+with transaction.atomic():
+    print(issue_code(
+        standing, redirect_uri=task["redirect_uri"], code_challenge=task["code_challenge"], now=clock.now()))
+"""
 
 
 def _token_for_reading(lived: Lived) -> str:

@@ -1,20 +1,14 @@
-"""Tokens issued from memory: what changed in the database is never issued under, and both writers write the same."""
+"""Tokens issued from memory: what changed in the database is never issued under."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from django.db import connection
 
-from aims.authentication.errors import ProofReplayed
-from aims.authentication.models import SpentProof
-from aims.authorization.errors import Outdated
 from aims.authorization.models import AccessToken
-from aims.authorization.services import issuing
 from aims.authorization.services.grants import revoke_grant
 from aims.credentials import services as credentials
 from aims.credentials.models import KeySource
@@ -22,7 +16,6 @@ from aims.identifier import services as identifier
 from aims.identifier.models import Agent
 from aims.kit import clock
 from aims.policy.services import load_policy
-from audit.models import InboxRow
 from tests.support.oauth_client import BY, PAY, POLICY, Machine, Stage, stage
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("aims.authorization.urls")]
@@ -105,41 +98,6 @@ def test_a_grant_that_ended_by_time_is_not_used_from_memory(on: Stage) -> None:
     assert on.courier.token(scope="accounts.read").status_code == 200
     with clock.shifted(timedelta(seconds=30)):
         assert on.courier.token(scope="accounts.read").status_code == 400
-
-
-def captured(on: Stage, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
-    """Return the arguments of one write that did not happen."""
-    seen: list[tuple[Any, ...]] = []
-    with monkeypatch.context() as patch:
-        for name in ("in_one_statement", "in_one_transaction"):
-            patch.setattr(issuing, name, lambda *given: seen.append(given))
-        on.courier.token(scope="accounts.read")
-    return seen[0]
-
-
-WRITERS = [issuing.in_one_transaction]
-if connection.vendor == "postgresql":
-    WRITERS.append(issuing.in_one_statement)
-
-
-@pytest.mark.parametrize("write", WRITERS)
-def test_every_writer_stores_all_three_once_and_tells_replayed_from_outdated(
-    on: Stage, monkeypatch: pytest.MonkeyPatch, write: Callable[..., None]
-) -> None:
-    prepared, proof, seen, payload = captured(on, monkeypatch)
-    before = (SpentProof.objects.count(), AccessToken.objects.count(), InboxRow.objects.count())
-    write(prepared, proof, seen, payload)
-    row = AccessToken.objects.get(jti=prepared.jti)
-    assert {name: getattr(row, name) for name in prepared.values()} == prepared.values()
-    assert (row.agent_id, row.request_id, row.token, row.revoked_at) == (on.agent.pk, None, "", None)
-    assert bytes(InboxRow.objects.latest("pk").payload) == payload
-    with pytest.raises(ProofReplayed):
-        write(prepared, proof, seen, payload)
-    Agent.objects.filter(pk=on.agent.pk).update(version=99)
-    with pytest.raises(Outdated):
-        write(prepared, proof, seen, payload)
-    after = (SpentProof.objects.count(), AccessToken.objects.count(), InboxRow.objects.count())
-    assert after == tuple(count + 1 for count in before)
 
 
 def _answering(jwks: object) -> Callable[[str], bytes]:

@@ -225,7 +225,7 @@ def _save(
     event = GrantForElsewhereIssued(
         jti=prepared.jti,
         server=server.ref,
-        profile=Profile.ID_JAG if kind == TokenKind.ID_JAG else Profile.CHAINING,
+        profile=(Profile.ID_JAG if kind == TokenKind.ID_JAG else Profile.CHAINING).value,
         parent=str(parent.jti) if parent else None,
         root=root_of(parent) if parent else prepared.jti,
         expires_at=int(prepared.facts.expires_at.timestamp()),

@@ -90,6 +90,9 @@ def _fill(steward: Steward) -> None:
             "groups": steward.made("groups/", {"slug": "aimed", "name": "Aimed"})["slug"],
             "trust-domains": steward.made("trust-domains/", {"name": "aimed.example"})["name"],
             "agents": steward.made("agents/", agent)["ref"],
+            "trusted-servers": steward.made("trusted-servers/", {"issuer": "https://idp.example", "name": "Idp"})[
+                "ref"
+            ],
             "resources": steward.made("resources/", resource)["ref"],
             "policies": str(steward.call("GET", "policies/").json()["items"][0]["number"]),
             "approval-requests": steward.call("GET", "approval-requests/").json()["items"][0]["ref"],

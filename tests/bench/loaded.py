@@ -1,0 +1,230 @@
+"""Client credentials under load, over HTTP, at 16 and at 64 connections: the product, the bare view, the stock toolkit.
+
+Each is a server process of its own on the server's core, with its PostgreSQL; the client is on the other. Rounds are
+interleaved. Two ratios are printed: of the requests a second, which others on the machine disturb, and of the CPU that
+server and PostgreSQL spent on a request, which they disturb less.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from tests.bench.cases import Figure, Reading, figure
+from tests.bench.cores import CLIENT_CORE
+from tests.bench.tokens import on
+from tests.support.oauth_client import PAY
+from tests.support.servers import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+REQUESTS = int(
+    os.environ.get("BENCH_REQUESTS", "2000")
+)  # of one round; assertions are signed before, and good for a minute
+WARM = 200
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_FORM = {"grant_type": "client_credentials", "resource": PAY, "scope": "accounts.read"}
+
+
+@dataclass
+class _Side:
+    """One of those measured. how: what the client does. cpu_s, seconds: for one request, a round each."""
+
+    name: str
+    server: str
+    path: str = "/oauth/token"
+    how: str = "plain"
+    port: int = 0
+    pid: int = 0
+    cpu_s: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    p50_ms: list[float] = field(default_factory=list)
+    p99_ms: list[float] = field(default_factory=list)
+
+
+def _sides() -> list[_Side]:
+    return [
+        _Side("group commit", "lean"),
+        _Side("group commit, DPoP", "lean", how="dpop"),
+        _Side("threads", "threads"),
+        _Side("bare view", "baseline", path="/bare"),
+        _Side("stock toolkit", "baseline", path="/toolkit", how="toolkit"),
+    ]
+
+
+@contextmanager
+def _served(kind: str) -> Iterator[tuple[int, int]]:
+    """Serve for a block; yield the port and the process's id."""
+    port = free_port()
+    variables = {
+        "DJANGO_SETTINGS_MODULE": "tests.bench.settings",
+        "AIMS_DATABASE_URL": os.environ["TEST_DATABASE_URL"],
+        "AIMS_SECRET_KEY": settings.SECRET_KEY,
+        "AIMS_KEK": settings.KEKS[0],
+        "BENCH_URLS": "tests.bench.baselines" if kind == "baseline" else "",
+        "BENCH_KEY": json.dumps(on().courier.key.as_dict(private=False)),
+    }
+    command = [sys.executable, "-m", "tests.bench.server", "lean" if kind == "lean" else "threads", str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, env=os.environ | variables)
+    try:
+        _until_answers(port, server)
+        yield port, server.pid
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _until_answers(port: int, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/oauth/jwks", timeout=5).close()
+            return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            assert server.poll() is None and time.monotonic() < deadline, "a server does not answer"
+            time.sleep(0.1)
+
+
+class _Client:
+    """The process that sends."""
+
+    def __init__(self) -> None:
+        environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.support.settings"}
+        command = ["taskset", "-c", str(CLIENT_CORE), sys.executable, "-m", "tests.bench.client"]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def sign(self, side: _Side, connections: int, count: int) -> None:
+        """Let it make the requests of one round."""
+        courier = on().courier
+        order = {
+            "port": side.port, "path": side.path, "how": side.how, "connections": connections, "count": count,
+            "form": _FORM, "client_id": courier.client_id, "key": courier.key.as_dict(private=True),
+        }  # fmt: skip
+        self._tell(order)
+
+    def send(self) -> dict[str, Any]:
+        """Let it send them; return what it saw."""
+        return dict(json.loads(self._tell(None)))
+
+    def close(self) -> None:
+        self._process.communicate(timeout=20)
+
+    def _tell(self, order: object) -> str:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+
+def _compare(connections: int) -> list[_Side]:
+    sides, client = _sides(), _Client()
+    with ExitStack() as stack:
+        stack.callback(client.close)
+        served = {kind: stack.enter_context(_served(kind)) for kind in ("lean", "threads", "baseline")}
+        for side in sides:
+            side.port, side.pid = served[side.server]
+            _round(client, side, connections, WARM)
+        for _ in range(ROUNDS):
+            for side in sides:
+                sent, cpu_s = _round(client, side, connections, REQUESTS)
+                side.cpu_s.append(cpu_s / REQUESTS)
+                side.seconds.append(sent["seconds"] / REQUESTS)
+                side.p50_ms.append(sent["p50"])
+                side.p99_ms.append(sent["p99"])
+    return sides
+
+
+def _round(client: _Client, side: _Side, connections: int, count: int) -> tuple[dict[str, Any], float]:
+    client.sign(side, connections, count)
+    before = _cpu_s(side.pid) + _cpu_s(_postmaster())
+    sent = client.send()
+    spent = _cpu_s(side.pid) + _cpu_s(_postmaster()) - before
+    assert sent["statuses"] == {"200": count}, (side.name, sent)
+    return sent, spent
+
+
+def _postmaster() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return _stat(int(cursor.fetchone()[0]))[1]
+
+
+def _cpu_s(pid: int) -> float:
+    """Return the CPU seconds that a process and its children have used."""
+    children = [
+        int(word) for task in Path(f"/proc/{pid}/task").iterdir() for word in (task / "children").read_text().split()
+    ]
+    return _stat(pid)[0] + sum(_cpu_s(child) for child in children)
+
+
+def _stat(pid: int) -> tuple[float, int]:
+    """Return the CPU seconds of a process, with those of children that ended, and its parent."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0, 0
+    return sum(int(word) for word in words[11:15]) * _TICK_S, int(words[1])
+
+
+def _at(connections: int) -> Sequence[Reading]:
+    sides = {side.name: side for side in _compare(connections)}
+    readings = []
+    for side in sides.values():
+        per_second, cpu_ms = 1 / statistics.median(side.seconds), 1000 * statistics.median(side.cpu_s)
+        p50, p99 = statistics.median(side.p50_ms), statistics.median(side.p99_ms)
+        readings.append(
+            Reading(
+                what=f"{side.name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms, CPU {cpu_ms:.3f} ms a request,",
+                value=per_second,
+                unit="/s",
+            )
+        )
+    plain, dpop, threads = sides["group commit"], sides["group commit, DPoP"], sides["threads"]
+    for ours, theirs, bar in (
+        (plain, sides["bare view"], 2.0),
+        (plain, sides["stock toolkit"], 5.0),
+        (threads, sides["bare view"], None),
+    ):
+        for what, a, b in (("requests", theirs.seconds, ours.seconds), ("CPU", theirs.cpu_s, ours.cpu_s)):
+            ratios = [one / other for one, other in zip(a, b, strict=True)]
+            readings.append(
+                Reading(
+                    what=f"{ours.name} against {theirs.name} by {what} ({min(ratios):.2f}-{max(ratios):.2f})",
+                    value=statistics.median(ratios),
+                    unit="times",
+                    bar=bar,
+                    is_floor=True,
+                )
+            )
+    ratios = [one / other for one, other in zip(dpop.cpu_s, plain.cpu_s, strict=True)]
+    readings.append(
+        Reading(
+            what=f"CPU with DPoP against without ({min(ratios):.2f}-{max(ratios):.2f})",
+            value=statistics.median(ratios),
+            unit="times",
+            bar=2.0,
+        )
+    )
+    return readings
+
+
+for _connections in (16, 64):
+    figure(Figure(name=f"client credentials at {_connections} connections", measure=partial(_at, _connections)))
