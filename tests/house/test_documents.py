@@ -9,7 +9,7 @@ import pytest
 
 from aims.authentication import certificate, http_signature, wit
 from aims.authentication import claims as authentication
-from aims.authorization import backchannel, client_metadata, queries, tokens, transaction_token, wanted
+from aims.authorization import backchannel, client_metadata, jwt_grants, queries, tokens, transaction_token, wanted
 from aims.authorization.endpoints import long_poll, metadata, register
 from aims.authorization.models import ForeignServer
 from aims.authorization.services import (
@@ -22,12 +22,14 @@ from aims.authorization.services import (
     refreshing,
     registration_rows,
     registrations,
+    trust,
 )
 from aims.authorization.services import backchannel as requests
 from aims.authorization.services import documents as client_documents
 from aims.console import live
 from aims.credentials import bundles, jwks
 from aims.credentials.services import bundles as bundle_verbs
+from aims.credentials.services import registered
 from aims.identifier import uri
 from aims.kit import clock, fetch, forms, jose
 from aims.policy import engine
@@ -145,6 +147,9 @@ def _limits() -> list[str]:
         f"page of any list | 50, at most {read.PAGE_MAX} |",
         f"outgoing fetch | {fetch.TOTAL_S:.0f} s, no redirects",
         f"public keys | {jwks.KEYS_MAX} of an agent or a resource |",
+        f"JWK set that we fetch | {jwks.PUBLISHED_MAX} keys, {registered.JWKS_MAX_BYTES // kib} KiB |",
+        f"grant for another domain | {jwt_grants.GRANT_LIFETIME_S} s, an ID-JAG {jwt_grants.JAG_LIFETIME_S} s,",
+        f"30 s of skew; {trust.MAPPED_MAX:,} names and {trust.SCOPES_MAX} scopes of one server |",
         f"grant | {grants.UNTIL_MAX.days} days, {grants.ACTIONS_MAX} actions |",
         f"notice of a grant's end | {queries.NOTICE_BEFORE.days} days before,",
         f"clients that wait to be admitted | {registrations.WAITING_MAX_SOURCE} of one address (an IPv6"
