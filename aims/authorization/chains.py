@@ -16,7 +16,7 @@ PATHS_MAX = 200
 RECENT_MAX = 10  # transactions of a grant
 
 # Why a token counts no more. ABOVE: what it was exchanged for counts no more.
-ABOVE, RAN_OUT, BY_CLIENT = "above", "ran_out", "by_client"
+ABOVE, RAN_OUT, BY_CLIENT, FAMILY_ENDED = "above", "ran_out", "by_client", "family_ended"
 GRANT_REVOKED, GRANT_NARROWED, GRANT_EXPIRED = "grant_revoked", "grant_narrowed", "grant_expired"
 
 
@@ -70,7 +70,7 @@ class Path:
 def tree_of(txn: str, *, now: datetime) -> list[Hop]:
     """Return the tokens of a transaction as trees, the first tokens on top."""
     rows = AccessToken.of_every_kind.filter(txn=txn, agent__isnull=False).select_related(
-        "agent__owner", "request__subject", "parent"
+        "agent__owner", "request__subject", "parent", "code"
     )
     tokens = list(rows.order_by("pk")[:TOKENS_MAX])
     used = _used(str(token.jti) for token in tokens)
@@ -170,7 +170,9 @@ def _why(token: AccessToken, grants: Iterable[DelegationGrant], above: Hop | Non
             for at, why in (*moments, (grant.expired_at, GRANT_EXPIRED)):
                 if at == ended_at:
                     return why
-        return f"agent_{state}" if state != AgentState.ACTIVE else BY_CLIENT
+        if state != AgentState.ACTIVE:
+            return f"agent_{state}"
+        return FAMILY_ENDED if token.code is not None and token.code.ended_at == ended_at else BY_CLIENT
     if token.expires <= now:
         return RAN_OUT
     if state != AgentState.ACTIVE:

@@ -19,9 +19,10 @@ from aims.kit.jose import ALGORITHMS
 CODE, REFRESH, OWN_BEHALF = "authorization_code", "refresh_token", "client_credentials"
 BACKCHANNEL = "urn:openid:params:grant-type:ciba"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 # What a registered client can be given. The first two are for people's browsers, and all that a client without a key has.
 WITHOUT_KEY = frozenset({CODE, REFRESH})
-GRANT_TYPES = WITHOUT_KEY | {OWN_BEHALF, BACKCHANNEL, EXCHANGE}
+GRANT_TYPES = WITHOUT_KEY | {OWN_BEHALF, BACKCHANNEL, EXCHANGE, JWT_BEARER}
 NONE, WITH_KEY = "none", "private_key_jwt"
 PROFILES = frozenset(
     {"ai_agent", "service", "native_app", "web_app", "browser_app"}

@@ -12,8 +12,9 @@ from aims.authorization.client_models import ClientRegistration
 from aims.authorization.models import Application
 from aims.authorization.queries import client_of
 from aims.authorization.registration_states import RegistrationState
-from aims.identifier.models import AgentState
+from aims.identifier.models import Agent, AgentState
 from aims.identifier.queries import agent_named
+from aims.kit.kept import Kept
 
 
 class Standing(StrEnum):
@@ -93,6 +94,22 @@ def client_for(client_id: str) -> KnownClient:
         host=str(urlsplit(client_id).hostname) if row and row.kind == ClientRegistration.Kind.DOCUMENT else "",
         metadata=ClientMetadata(members=row.admitted_metadata or {}) if row and is_known else None,
     )
+
+
+def is_registered_for(agent: Agent, grant_type: str, *, may_recall: bool) -> bool:
+    """Return whether an agent may use a grant type: one that registered itself, only what it was admitted with.
+
+    Agents that an admin registered may use every grant for agents. may_recall: from memory, by the agent's version.
+    """
+    slot = (agent.ref, agent.version)
+    held = _held.get(slot) if may_recall else None
+    if held is None:
+        row = ClientRegistration.objects.filter(agent=agent).values_list("admitted_metadata", flat=True).first()
+        held = _held.keep(slot, (frozenset(row["grant_types"]),) if row else ())
+    return not held or grant_type in held[0]
+
+
+_held: Kept[tuple[str, int], tuple[frozenset[str], ...]] = Kept()
 
 
 def _standing(row: ClientRegistration) -> Standing:

@@ -13,7 +13,8 @@ from aims.authorization.endpoints import (
     refresh_token,
     token_exchange,
 )
-from aims.authorization.errors import InvalidRequest, UnsupportedGrantType
+from aims.authorization.errors import InvalidRequest, UnauthorizedClient, UnsupportedGrantType
+from aims.authorization.known_clients import is_registered_for
 from aims.authorization.pipeline import Call, Endpoint, Handler, endpoint
 from aims.authorization.request_errors import AuthorizationPending, SlowDown
 from aims.authorization.services.refreshing import REFRESH
@@ -37,6 +38,9 @@ def token(call: Call) -> HttpResponse:
         raise InvalidRequest("grant_type is missing.")
     if grant_type not in GRANTS:
         raise UnsupportedGrantType
+    agent = call.client.agent
+    if agent is None or not is_registered_for(agent, grant_type, may_recall=call.client.is_recalled):
+        raise UnauthorizedClient  # RFC 6749 §5.2: not authorized to use this grant type
     try:
         return GRANTS[grant_type](call)
     except SlowDown:

@@ -126,10 +126,14 @@ class TokenSerializer(serializers.ModelSerializer[AccessToken]):
 
 
 class ImpactSerializer(serializers.Serializer[Any]):
-    """What ends: tokens with all that was exchanged for them, requests that wait, and grants below by reference."""
+    """What ends: tokens with all that was exchanged for them, and by reference requests that wait, families and grants below.
+
+    families: the codes whose refresh tokens end, or that can be redeemed no more.
+    """
 
     tokens = TokenSerializer(many=True)
     requests = serializers.ListField(child=serializers.CharField())
+    families = serializers.ListField(child=serializers.CharField())
     grants_revoked = serializers.ListField(child=serializers.CharField())
     grants_narrowed = serializers.ListField(child=serializers.CharField())
     kept_by = serializers.ListField(

@@ -182,6 +182,7 @@ def _impact(changes: Sequence[Change], *, now: datetime) -> dict[str, Any]:
     found = {
         "tokens": impact.tokens,
         "requests": [asked.ref for asked in impact.requests],
+        "families": [code.ref for code in impact.families],
         "grants_revoked": [grant.ref for grant in impact.revoked],
         "grants_narrowed": [grant.ref for grant in impact.narrowed],
         "kept_by": [grant.ref for grant in standing.kept_besides(changes, now=now)],

@@ -35,6 +35,7 @@ WHY = {
     chains.GRANT_REVOKED: gettext_lazy("its grant was taken back"),
     chains.GRANT_NARROWED: gettext_lazy("its grant was narrowed"),
     chains.GRANT_EXPIRED: gettext_lazy("its grant ran out"),
+    chains.FAMILY_ENDED: gettext_lazy("its sign-in ended: a code or refresh token was given back, or used twice"),
     "agent_suspended": gettext_lazy("its agent is suspended"),
     "agent_retired": gettext_lazy("its agent is retired"),
 }

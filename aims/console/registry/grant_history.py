@@ -11,7 +11,7 @@ from aims.console import labels
 from audit import read
 from audit.read import EntryView, Filter
 
-TYPES = ("authorization.grant.*", "authorization.tokens.*")
+TYPES = ("authorization.grant.*", "authorization.tokens.*", "authorization.family.*")
 PAGES_MAX = 5  # of the log's pages that are looked through: an agent may hold many grants at one resource
 _SLACK = timedelta(minutes=1)  # an entry is numbered a moment after it was written, never before
 
@@ -38,7 +38,7 @@ def history_of(grant: DelegationGrant) -> list[Told]:
             title=entry.title,
             tone=entry.tone,
             who=names.get(entry.by, entry.by),
-            count=int(entry.data.get("count", 0)),
+            count=int(entry.data.get("count", entry.data.get("tokens", 0))),
             index=entry.index,
         )
         for entry in found

@@ -19,6 +19,7 @@ from aims.authorization.impact import Change, Impact, impact_of, narrowing, revo
 from aims.authorization.models import DelegationGrant
 from aims.authorization.queries import state_of
 from aims.authorization.request_errors import AlreadyDecided, GrantChanged
+from aims.authorization.services.families import live_families
 from aims.authorization.services.grants import checked_terms, narrow_grant, revoke_grant
 from aims.console import labels
 from aims.console.registry.forms import put
@@ -68,6 +69,7 @@ def grant_page(request: HttpRequest, ref: str) -> HttpResponse:
         "given_by": labels.of(by).get(grant.given_by, grant.given_by),
         "revoked_by": labels.of(by).get(grant.revoked_by, grant.revoked_by),
         "tokens": standing.live_tokens(grant, now=now),
+        "families": list(live_families(now=now).filter(grant=grant)[:SHOWN_MAX]),
         "children": shown(standing.children_of(grant), now=now),
         "history": history_of(grant),
         "may_end": not is_over and may_end(person, grant),

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from aims.authorization.client_errors import NotWaiting, TrustRuleRefused
+from aims.authorization.client_metadata import GRANT_TYPES
 from aims.authorization.client_models import ClientRegistration, TrustRule
+from aims.authorization.endpoints.token import GRANTS
 from aims.authorization.known_clients import Standing, client_for
 from aims.authorization.registration_states import RegistrationState
 from aims.authorization.services import admission, trust_rules
@@ -62,6 +64,23 @@ def test_its_key_counts_once_it_is_admitted(desk: Desk, ada: User, pay: Resource
     admitted(held, ada)
     answer = machine.token(scope="accounts.read")  # a client now, and without a grant it may do nothing
     assert (answer.status_code, answer.json()["error"]) == (400, "access_denied")
+
+
+@pytest.mark.spec(
+    "RFC 6749", "5.2", "a client that registered itself uses the grant types it was admitted with, and no others"
+)
+@pytest.mark.parametrize("grant_type", sorted(GRANT_TYPES - {"authorization_code"}))
+def test_other_grant_types_are_closed_to_it(desk: Desk, ada: User, pay: Resource, grant_type: str) -> None:
+    key = new_key()
+    held = desk.registered(grant_types=["authorization_code"], jwks=jwks_of(key))
+    admitted(held, ada)
+    answer = Machine(held["client_id"], key).token(grant_type=grant_type, scope="accounts.read")
+    assert (answer.status_code, answer.json()["error"]) == (400, "unauthorized_client")
+
+
+@pytest.mark.spec("RFC 7591", "2", "every grant type of the token endpoint can be registered, and no other")
+def test_what_can_be_registered_is_what_answers() -> None:
+    assert set(GRANTS) == GRANT_TYPES
 
 
 @pytest.mark.spec("RFC 7591", "5", "nobody gets in with the key of another")

@@ -20,9 +20,10 @@ from tests.protocol.token_exchange.test_exchange import Chain, walk
 from tests.protocol.token_exchange.test_exchange import chain as chain
 from tests.support.cast import browser_of, someone
 from tests.support.chains import DOMAIN, TXN, to_txn
+from tests.support.codes import agreed, error, granted
 from tests.support.log import log_key as log_key
 from tests.support.log import sequencer as sequencer
-from tests.support.oauth_client import BY
+from tests.support.oauth_client import BY, stage
 
 pytestmark = pytest.mark.django_db
 
@@ -236,3 +237,13 @@ def test_a_chain_links_only_what_its_reader_may_open(chain: Chain) -> None:
     page = page_of(olga)
     assert reverse("agent", args=[b.ref]) in page and reverse("agent", args=[chain.on.agent.ref]) not in page
     assert users_grant(chain).ref not in page
+
+
+def test_a_sign_in_that_ended_says_so(db: None) -> None:
+    signed_in = agreed(stage())
+    first = granted(signed_in.redeem(signed_in.code()))
+    granted(signed_in.refresh(first["refresh_token"]))
+    assert error(signed_in.refresh(first["refresh_token"])) == "invalid_grant"  # used twice: the family ends
+    found = chains.tree_of(txn(), now=clock.now())
+    assert {hop.why for top in found for hop in top.walk()} == {"family_ended"}
+    assert "its sign-in ended" in page_of(signed_in.on.ada)

@@ -19,9 +19,10 @@ from aims.people.models import User
 from audit.models import InboxRow
 from audit.sequencer import Sequencer
 from tests.support.cast import Acting, browser_of, someone
+from tests.support.codes import agreed, error, granted
 from tests.support.log import log_key as log_key
 from tests.support.log import sequencer as sequencer
-from tests.support.oauth_client import BY
+from tests.support.oauth_client import BY, stage
 
 pytestmark = pytest.mark.django_db
 MINUTE = "%Y-%m-%dT%H:%M"
@@ -380,3 +381,22 @@ def test_the_terms_can_be_changed_after_the_preview(ada: User, courier: Acting, 
     preview = browser_of(ada).get(path("narrow", grant), narrower(grant))
     again = browser_of(ada).get(path("narrow", grant) + preview.context["again"])
     assert "preview" not in again.context and again.context["form"]["count"].value() == "5"
+
+
+def test_sign_ins_that_renew_tokens_stand_on_the_page_and_in_the_preview_and_end(
+    db: None, sequencer: Sequencer
+) -> None:
+    signed_in = agreed(stage())
+    first = granted(signed_in.redeem(signed_in.code()))
+    (grant,) = DelegationGrant.objects.filter(authorization_codes__isnull=False)
+    browser = browser_of(signed_in.on.ada)
+    page = browser.get(path("", grant))
+    assert "Sign-ins that renew its tokens" in page.text and "Ada agreed" in page.text
+    assert first["refresh_token"] not in page.text
+    assert "1 sign-in ends: it can renew no token any more" in browser.get(path("revoke", grant)).text
+    browser.post(path("revoke", grant), {"seen": grant.version})
+    assert error(signed_in.refresh(first["refresh_token"])) == "invalid_grant"
+    sequencer.run_once()
+    page = browser.get(path("", grant))
+    assert "Sign-ins that renew" not in page.text
+    assert "Ended a sign-in for good" in [told.title for told in page.context["history"]]
