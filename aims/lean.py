@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
-from django.urls import set_script_prefix
+from django.urls import get_resolver, set_script_prefix
 from django.utils.module_loading import import_string
 
 from aims.authorization.endpoints import on_loop
@@ -39,6 +39,7 @@ class LeanHandler(ASGIHandler):
         for name in reversed(settings.MACHINE_MIDDLEWARE):
             chain = convert_exception_to_response(import_string(name)(chain))
         self._middleware_chain = chain
+        _ = get_resolver(settings.ROOT_URLCONF).url_patterns  # read now, and not on the loop with the first request
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""

@@ -10,6 +10,7 @@ from aims.credentials.errors import KeysRefused
 from aims.kit.jose import ALGORITHMS, JoseKey, JoseRefused, algorithms_of, import_public, thumbprint
 
 KEYS_MAX = 20  # a holder
+PUBLISHED_MAX = 100  # in one set that is fetched: an authorization server publishes those for other purposes too
 KID_MAX = 255
 # The algorithm a key of this kind has where the JWK names none.
 _DEFAULT = ("ES256", "ES384", "PS256", "EdDSA")
@@ -45,8 +46,9 @@ def read_jwks(jwks: object, *, may_hold_others: bool) -> tuple[PublicKey, ...]:
     """
     if not isinstance(jwks, dict) or not isinstance(jwks.get("keys"), list):
         raise KeysRefused('A JWK set is an object with a list named "keys".')
-    if len(jwks["keys"]) > KEYS_MAX:
-        raise KeysRefused(f"A JWK set may have at most {KEYS_MAX} keys.")
+    most = PUBLISHED_MAX if may_hold_others else KEYS_MAX
+    if len(jwks["keys"]) > most:
+        raise KeysRefused(f"A JWK set may have at most {most} keys.")
     keys = tuple(key for item in jwks["keys"] if (key := _read(item, may_hold_others)) is not None)
     kids = [key.kid for key in keys]
     if len(set(kids)) != len(kids):

@@ -68,7 +68,8 @@ def serve_pages(host: str, port: int, *, on_ready: Any = None) -> None:
         timeout_keep_alive=KEPT_ALIVE_S,
     )  # fmt: skip
     try:
-        asyncio.run(_serve(uvicorn.Server(config), on_ready))
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop's, where it is installed
+            runner.run(_serve(uvicorn.Server(config), on_ready))
     except KeyboardInterrupt:
         print("Stopping.", file=sys.stderr)
 
