@@ -20,6 +20,7 @@ SWEEPS = {
     "authorization.expire_requests": timedelta(seconds=5),
     "authorization.expire_grants": timedelta(seconds=5),
     "authorization.warn_of_grants": timedelta(minutes=1),
+    "authorization.drop_pushed": timedelta(minutes=1),
     "authorization.end_orphaned_families": timedelta(seconds=5),
     DELIVER_PINGS: timedelta(seconds=5),
     "credentials.rotate_keys": timedelta(minutes=1),

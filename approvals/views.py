@@ -19,7 +19,8 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from aims.authorization import cards
 from aims.authorization.models import ApprovalRequest
-from aims.authorization.queries import decided_today, inbox_of, request_for, waiting_count
+from aims.authorization.queries import decided_today, goes_on_at, inbox_of, request_for, waiting_count
+from aims.authorization.states import OPEN
 from aims.kit import clock
 from aims.kit.errors import AimsError
 from aims.kit.ids import unb64url
@@ -95,7 +96,7 @@ def approve(request: HttpRequest, ref: str) -> HttpResponse:
         )
     except AimsError as refusal:
         return JsonResponse({"code": refusal.code, "text": str(refusal.public)}, status=refusal.status)
-    return JsonResponse({"next": f"/inbox/{asked.ref}/"})
+    return JsonResponse({"next": _after(request, asked)})
 
 
 @require_POST
@@ -116,7 +117,9 @@ def deny(request: HttpRequest, ref: str) -> HttpResponse:
         if is_signed:
             return JsonResponse({"code": refusal.code, "text": str(refusal.public)}, status=refusal.status)
         messages.error(request, str(refusal.public))
-    return JsonResponse({"next": f"/inbox/{asked.ref}/"}) if is_signed else redirect("inbox-one", ref=asked.ref)
+        return redirect("inbox-one", ref=asked.ref)
+    going = _after(request, asked)
+    return JsonResponse({"next": going}) if is_signed else redirect(going)
 
 
 @require_GET
@@ -157,6 +160,15 @@ def _readable(request: HttpRequest, ref: str) -> ApprovalRequest:
     if asked is None:
         raise Http404
     return asked
+
+
+def _after(request: HttpRequest, asked: ApprovalRequest) -> str:
+    """Return where the reader goes after a decision: back to the agent that sent them here, else to the card."""
+    return _goes_on_at(request, asked) or f"/inbox/{asked.ref}/"
+
+
+def _goes_on_at(request: HttpRequest, asked: ApprovalRequest) -> str | None:
+    return goes_on_at(asked, person_of(request), session_key=_session_key(request))
 
 
 def _session_key(request: HttpRequest) -> str:
@@ -223,6 +235,7 @@ def _card_values(request: HttpRequest, shown: _Shown) -> dict[str, Any]:
         "no_options": sheet.options_for(shown.no, standing.passkeys) if shown.no else "",
         "door": getattr(asked, "backchannel", None),
         "receipt_ref": asked.receipt_ref,
+        "goes_on_at": _goes_on_at(request, asked) if standing.state not in OPEN else None,
     }
 
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from django.utils.translation import gettext_noop as _
 
 from aims.kit.errors import AimsError
+
+_NOT_IN_DESCRIPTION = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+
+
+def described(text: str) -> str:
+    """Return a text in the characters that error_description may have. Spec: RFC 6749 §5.2."""
+    return _NOT_IN_DESCRIPTION.sub(lambda found: "'" if found[0] == '"' else "?", text)
 
 
 class OAuthError(AimsError):

@@ -85,6 +85,7 @@ class TokensEnded(Event, type="authorization.tokens.ended", title="Ended tokens"
 class ClientConfigured(Event, type="authorization.client.configured", title="Set how an agent is told", tone="info"):
     """How an agent takes delivery of decisions. endpoint_hash: of the address that is pinged, None for poll.
 
+    redirect_hashes: of where browsers may bring it codes.
     dpop_bound, tls_bound: its tokens must be bound to a key, to its certificate. auth_method: how it proves who it is;
     with ``tls_client_auth`` which name its certificate bears, and the hash of that.
     """
@@ -98,3 +99,4 @@ class ClientConfigured(Event, type="authorization.client.configured", title="Set
     tls_name: str | None
     tls_value_hash: str | None
     tls_bound: bool
+    redirect_hashes: list[str]

@@ -16,6 +16,8 @@ from oauth2_provider.models import (
     AbstractIDToken,
 )
 
+from aims.authorization.authorize_models import Consent as Consent
+from aims.authorization.authorize_models import PushedRequest as PushedRequest
 from aims.authorization.client_models import CLIENT_ID_MAX as CLIENT_ID_MAX
 from aims.authorization.client_models import ClientRegistration as ClientRegistration
 from aims.authorization.client_models import TrustRule as TrustRule

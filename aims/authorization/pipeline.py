@@ -33,6 +33,7 @@ from aims.authentication.errors import (
 from aims.authorization.authenticating import authenticated
 from aims.authorization.binding import with_key
 from aims.authorization.errors import InvalidRequest, MethodNotAllowed, ServerError, UnauthorizedClient
+from aims.authorization.errors import described as described
 from aims.authorization.queries import CIBA, OF_AGREEMENTS
 from aims.authorization.services import gathering, tokens
 from aims.kit import clock
@@ -44,7 +45,6 @@ from audit.write import count_failure
 
 log = logging.getLogger(__name__)
 REPEATABLE = frozenset({"resource", "audience"})  # RFC 8707 §2, RFC 8693 §2.1
-_NOT_IN_DESCRIPTION = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 _METHOD = "private_key_jwt"
 NONCE_HEADER = "DPoP-Nonce"
 CLIENT_CREDENTIALS = "client_credentials"
@@ -55,6 +55,7 @@ class Endpoint(Flag):
     BC_AUTHORIZE = auto()
     INTROSPECT = auto()
     REVOKE = auto()
+    PAR = auto()
 
 
 @dataclass
@@ -149,25 +150,31 @@ def proves_its_key(call: Call) -> None:
     call._client = with_key(call.client, call.request, now=call.now)
 
 
+def may_prove_its_key(call: Call) -> None:
+    """RFC 9449 §10.1: a proof with the pushed request binds the code; who has none yet can still bind its tokens."""
+    call._client = with_key(call.client, call.request, now=call.now, is_demanded=False)
+
+
 def is_resource_server(call: Call) -> None:
     """RFC 7662 §2.1, §4: only the resource server a token is for may ask about it."""
     if call.client.resource is None:
         raise UnauthorizedClient
 
 
-_ALL = Endpoint.TOKEN | Endpoint.BC_AUTHORIZE | Endpoint.INTROSPECT | Endpoint.REVOKE
-_OURS = Endpoint.TOKEN | Endpoint.INTROSPECT | Endpoint.REVOKE  # the backchannel's verb authenticates in its own order
+_ALL = Endpoint.TOKEN | Endpoint.BC_AUTHORIZE | Endpoint.INTROSPECT | Endpoint.REVOKE | Endpoint.PAR
+_OURS = _ALL & ~Endpoint.BC_AUTHORIZE  # the backchannel's verb authenticates in its own order
 CHECKS: tuple[tuple[Callable[[Call], None], Endpoint], ...] = (
-    # check             token  bc-authorize  introspect  revoke
+    # check             token  bc-authorize  introspect  revoke  par
     (is_post, _ALL),
     (has_no_query, _ALL),
     (is_form, _ALL),
     (repeats_nothing, _ALL),
     (has_room, Endpoint.TOKEN),
     (is_authenticated, _OURS),
-    (is_agent, Endpoint.TOKEN | Endpoint.REVOKE),
+    (is_agent, Endpoint.TOKEN | Endpoint.REVOKE | Endpoint.PAR),
     (is_resource_server, Endpoint.INTROSPECT),
     (proves_its_key, Endpoint.TOKEN),  # the backchannel's verb asks for itself
+    (may_prove_its_key, Endpoint.PAR),
 )
 
 Handler = Callable[[Call], HttpResponse]
@@ -217,11 +224,6 @@ def error_response(error: AimsError) -> HttpResponse:
     if retry_after_s := getattr(error, "retry_after_s", None):
         response["Retry-After"] = str(retry_after_s)
     return response
-
-
-def described(text: str) -> str:
-    """Return a text in the characters that error_description may have. Spec: RFC 6749 §5.2."""
-    return _NOT_IN_DESCRIPTION.sub(lambda found: "'" if found[0] == '"' else "?", text)
 
 
 def _run(call: Call, checks: tuple[Callable[[Call], None], ...], handler: Handler) -> HttpResponse:

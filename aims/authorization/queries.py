@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from aims.authorization.models import Application, ApprovalRequest, DelegationGrant
+from aims.authorization.models import Application, ApprovalRequest, DelegationGrant, PushedRequest
 from aims.authorization.states import OPEN, RequestState
 from aims.authorization.tokens import LIFETIME_MAX_S
 from aims.identifier.models import Agent, Resource
 from aims.kit import clock
+from aims.kit.ids import digest
 from aims.people.models import Role, RoleHolding, User
 
 LIST_MAX = 200
@@ -171,6 +172,16 @@ def covering(
         for grant in grants
         if grant.until_at > now and wanted <= set(grant.actions) and kinds <= set(grant.detail_types)
     ]
+
+
+def goes_on_at(request: ApprovalRequest, person: User, *, session_key: str) -> str | None:
+    """Return where this browser goes on once the decision has fallen: back to the agent that sent it.
+
+    Only the one that came with the question: who signs on their phone must not carry the code away with it.
+    """
+    waiting = PushedRequest.objects.filter(approval=request, person=person, expires_at__gt=clock.now())
+    is_theirs = waiting.filter(session_hash=digest(session_key)).exists()
+    return f"/oauth/authorize/go-on/{request.ref}/" if is_theirs else None
 
 
 def client_of(agent: Agent) -> Application:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from aims.authorization.services import families, ping, registrations, requests, running_out
+from aims.authorization.services import families, ping, pushing, registrations, requests, running_out
 from aims.kit import clock
 
 
@@ -36,6 +36,12 @@ def expire_grants() -> int:
 def warn_of_grants() -> int:
     """Tell of grants that end soon, each once."""
     return running_out.warn_due(now=clock.now())
+
+
+@shared_task(name="authorization.drop_pushed")
+def drop_pushed() -> int:
+    """Forget pushed requests that nobody answered in time."""
+    return pushing.drop_due(now=clock.now())
 
 
 @shared_task(name="authorization.end_orphaned_families")

@@ -8,11 +8,13 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.urls import path
 
+from aims.authorization import views
 from aims.authorization.endpoints.bc_authorize import bc_authorize
 from aims.authorization.endpoints.cross_origin import from_anywhere
 from aims.authorization.endpoints.introspect import introspect
 from aims.authorization.endpoints.jwks import jwks
 from aims.authorization.endpoints.metadata import metadata
+from aims.authorization.endpoints.par import par
 from aims.authorization.endpoints.register import register, registration
 from aims.authorization.endpoints.revoke import revoke
 from aims.authorization.endpoints.token import token
@@ -47,6 +49,12 @@ urlpatterns = [
     path("oauth/jwks", published_keys),
     path("oauth/token", from_anywhere(token, methods="POST")),
     path("oauth/bc-authorize", backchannel),
+    path("oauth/par", par),
+    path("oauth/authorize", views.authorize, name="authorize"),
+    path("oauth/authorize/decide", views.decide, name="authorize-decide"),
+    path("oauth/authorize/go-on/<str:ref>/", views.go_on, name="authorize-go-on"),
+    path("oauth/authorize/go-on/<str:ref>/part/", views.waiting_part, name="authorize-waiting"),
+    path("oauth/authorize/go-on/<str:ref>/withdraw/", views.withdraw, name="authorize-withdraw"),
     path("oauth/introspect", introspect),
     path("oauth/revoke", from_anywhere(revoke, methods="POST")),
     path("oauth/userinfo", from_anywhere(userinfo, methods="GET, POST")),

@@ -14,7 +14,7 @@ from audit.canonical import CanonicalError, decode, encode
 
 DETAILS_MAX_BYTES = 16 * 1024
 DETAILS_MAX_COUNT = 16
-HARDNESS = ("read-only", "reversible", "externally-reversible", "irreversible")
+HARDNESS = cards.HARDNESS
 OPENID = "openid"
 
 
@@ -89,10 +89,14 @@ def wanted(
     scope: Sequence[str],
     resource: str,
     actions: Sequence[Action],
+    may_sign: bool = False,
 ) -> tuple[Wanted, ...]:
-    """Return every action that the details and the scope ask for at a resource. Raises WantedRefused."""
+    """Return every action that the details and the scope ask for at a resource. Raises WantedRefused.
+
+    may_sign: what scope alone asks for, and is more than reading, will be asked of a person who signs; see ``must_sign``.
+    """
     asked = [item for detail in details for item in _of_detail(detail, resource=resource, actions=actions)]
-    asked += [_of_scope(name, actions) for name in scope if name != OPENID]
+    asked += [_of_scope(name, actions, may_sign=may_sign) for name in scope if name != OPENID]
     if not asked:
         raise WantedRefused(
             "invalid_authorization_details",
@@ -104,6 +108,11 @@ def wanted(
 def hardest(items: Sequence[Wanted]) -> str:
     """Return the reversibility of the action that is hardest to undo."""
     return max((item.reversibility for item in items), key=HARDNESS.index)
+
+
+def must_sign(items: Sequence[Wanted]) -> bool:
+    """Return whether scope alone asks for more than reading: then plain consent is never enough."""
+    return any(item.detail is None and item.reversibility != HARDNESS[0] for item in items)
 
 
 def _check(detail: Mapping[str, Any]) -> None:
@@ -145,15 +154,13 @@ def _named(detail: Mapping[str, Any], known: Sequence[Action]) -> Sequence[Actio
     return [by_name[name] for name in names]
 
 
-def _of_scope(name: str, actions: Sequence[Action]) -> Wanted:
-    # Scope alone never carries more than read-only actions.
+def _of_scope(name: str, actions: Sequence[Action], *, may_sign: bool) -> Wanted:
+    # Scope alone never carries more than read-only actions, unless a person signs it.
     for action in actions:
-        if action.name == name and action.reversibility == HARDNESS[0]:
+        if action.name == name and (may_sign or action.reversibility == HARDNESS[0]):
             return Wanted(action, None, action.reversibility)
-    raise WantedRefused(
-        "invalid_scope",
-        "The scope may name openid and read-only actions of the resource.",
-    )
+    known = "actions" if may_sign else "read-only actions"
+    raise WantedRefused("invalid_scope", f"The scope may name openid and {known} of the resource.")
 
 
 def harder(reversibility: str) -> str:

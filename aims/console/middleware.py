@@ -41,8 +41,9 @@ MACHINE_PREFIXES = (
     "/readyz",
     "/metrics",
 )
-# Pages under a machine prefix: reading entries needs the right to read the log, the reader of the API is for people.
-PAGE_PREFIXES = ("/log/tile/entries/", "/api/docs/")
+# Pages under a machine prefix: reading entries needs the right to read the log, the reader of the API is for people, and
+# so is consent.
+PAGE_PREFIXES = ("/log/tile/entries/", "/api/docs/", "/oauth/authorize")
 COMPRESSIBLE = ("text/", "application/javascript", "image/svg+xml", "application/manifest+json")
 LOOPBACK_ADDRESSES = frozenset({"127.0.0.1", "::1"})
 

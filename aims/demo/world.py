@@ -41,6 +41,10 @@ def whole_configuration(*, places: Mapping[str, str], policy: str, jwks: Mapping
     whole = _settling(places["payments"], added, jwks, now)
     whole["resources"] += _others(places, jwks)
     whole["agents"] += _crew(jwks)
+    # MCP clients on this machine may register themselves; nobody else sees the demo.
+    whole["trust_rules"] = [
+        {"kind": "redirect_host", "value": host, "owner": ADA} for host in ("127.0.0.1", "localhost")
+    ]
     whole["grants"] += [
         _grant(FOREMAN, places["mason_desk"], [MERGE], [CHANGE], "Get approved changes merged", now) | {"depth": 2},
         _grant(MASON, places["keeper_desk"], [MERGE], [CHANGE], "Hand on what was built", now),

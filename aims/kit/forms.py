@@ -11,6 +11,7 @@ from django.http import HttpRequest, UnreadablePostError
 from aims.kit.errors import AimsError
 
 MACHINE_BODY_MAX_BYTES = 256 * 1024
+QUERY_MAX_BYTES = 64 * 1024
 FIELDS_MAX = 200
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 
@@ -28,14 +29,23 @@ def read_form(request: HttpRequest, *, max_bytes: int = MACHINE_BODY_MAX_BYTES) 
     """Return every value of every field, in order. Raises FormRefused."""
     if (request.content_type or "").lower() != MEDIA_TYPE:
         raise _refused(f"Send the body as {MEDIA_TYPE}.", 415)
-    raw = _body(request, max_bytes)
     try:
-        pairs = parse_qsl(
-            raw.decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=FIELDS_MAX,
-        )
+        return _read(_body(request, max_bytes).decode("ascii"))
+    except UnicodeDecodeError as error:
+        raise _refused("The body is not form-encoded UTF-8, or has too many fields.", 400) from error
+
+
+def read_query(request: HttpRequest, *, max_bytes: int = QUERY_MAX_BYTES) -> dict[str, tuple[str, ...]]:
+    """Return every value of every parameter in the address, in order. Raises FormRefused."""
+    raw = str(request.META.get("QUERY_STRING", ""))
+    if len(raw) > max_bytes or not raw.isascii():
+        raise _refused("The address is too long, or not encoded.", 414)
+    return _read(raw)
+
+
+def _read(raw: str) -> dict[str, tuple[str, ...]]:
+    try:
+        pairs = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
     except ValueError as error:
         raise _refused("The body is not form-encoded UTF-8, or has too many fields.", 400) from error
     if any("\0" in name or "\0" in value for name, value in pairs):

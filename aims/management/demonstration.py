@@ -15,14 +15,12 @@ from typing import Any
 
 from django.conf import settings
 
-from aims.authorization.models import TrustRule
-from aims.authorization.services.trust_rules import add_rule
 from aims.console.configuration.change import Applying
 from aims.console.configuration.run import apply
 from aims.credentials.services import ensure_signing_keys
 from aims.demo import world
 from aims.kit import clock
-from aims.people.models import Passkey, User
+from aims.people.models import Passkey
 from aims.policy.services import DEFAULT_POLICY
 from aims.startup import demo_environment
 from audit.checkpoints import create_log_key
@@ -31,10 +29,6 @@ MARK = "AIMS_DEMO"
 STOP_WITHIN_S = 5
 READY_WITHIN_S = 30
 LOOK_EVERY_S = 0.2
-LET_IN = (
-    "127.0.0.1",
-    "localhost",
-)  # MCP clients on this machine may register themselves; the demo is seen by nobody else
 
 
 def environment(folder: Path, *, port: int) -> dict[str, str]:
@@ -192,7 +186,3 @@ def furnish(cast: Cast) -> None:
     places = {name: cast.place(name) for name in world.PLACES}
     raw = world.whole_configuration(places=places, policy=DEFAULT_POLICY.read_text(), jwks=jwks, now=now)
     apply(raw, Applying(by="cli:demo", now=now))
-    for host in LET_IN:
-        if not TrustRule.objects.filter(kind=TrustRule.Kind.REDIRECT_HOST, value=host, ended_at=None).exists():
-            owner = User.objects.get(email=world.ADA)
-            add_rule(TrustRule.Kind.REDIRECT_HOST.value, host, owner=owner, by="cli:demo", now=now)

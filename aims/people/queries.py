@@ -84,6 +84,11 @@ def sessions_of(person: User) -> list[SignedInSession]:
     return list(person.signed_in_sessions.select_related("passkey").order_by("-last_seen_at", "-pk"))
 
 
+def session_at(session_key: str | None, person: User) -> SignedInSession | None:
+    """Return a person's session of this key: when it began, and with which passkey."""
+    return person.signed_in_sessions.select_related("passkey").filter(session_key=session_key or "").first()
+
+
 def usable_invitation(token: str, *, now: datetime) -> Invitation | None:
     """Return the invitation of a link that still works."""
     found = Invitation.objects.select_related("person").filter(token_hash=digest(token))

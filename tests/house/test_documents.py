@@ -9,16 +9,28 @@ import pytest
 
 from aims.authentication import certificate, http_signature, wit
 from aims.authentication import claims as authentication
-from aims.authorization import backchannel, client_metadata, jwt_grants, queries, tokens, transaction_token, wanted
+from aims.authorization import (
+    authorize,
+    backchannel,
+    client_metadata,
+    jwt_grants,
+    queries,
+    redirects,
+    tokens,
+    transaction_token,
+    wanted,
+)
 from aims.authorization.endpoints import long_poll, metadata, register
 from aims.authorization.models import ForeignServer
 from aims.authorization.services import (
     admission,
+    clients,
     codes,
     grants,
     opening,
     ping,
     polling,
+    pushing,
     refreshing,
     registration_rows,
     registrations,
@@ -64,6 +76,13 @@ CLAIMS = {
     "jwks_uri": ("RFC 7517", ""),
     "introspection_endpoint": ("RFC 7662", ""),
     "revocation_endpoint": ("RFC 7009", ""),
+    "authorization_endpoint": ("RFC 6749", "4.1.1"),
+    "pushed_authorization_request_endpoint": ("RFC 9126", "2"),
+    "response_types_supported": ("RFC 6749", "4.1.2.1"),
+    "response_modes_supported": ("RFC 9126", "2.3"),
+    "code_challenge_methods_supported": ("FAPI 2.0 Security Profile", "5.3.2.2"),
+    "authorization_response_iss_parameter_supported": ("RFC 9207", "2"),
+    "request_uri_parameter_supported": ("RFC 9126", "2.1"),
     "registration_endpoint": ("RFC 7591", "3"),
     "client_id_metadata_document_supported": ("draft-ietf-oauth-client-id-metadata-document", "4"),
     "introspection_signing_alg_values_supported": ("RFC 9701", "5"),
@@ -92,7 +111,7 @@ CLAIMS = {
     "revocation_endpoint_auth_methods_supported": ("RFC 7009", ""),
     "revocation_endpoint_auth_signing_alg_values_supported": ("RFC 7009", ""),
 }
-NO_CLAIM = {"response_types_supported", "ui_locales_supported"}  # of what is not offered
+NO_CLAIM = {"ui_locales_supported"}  # of what is not offered
 
 
 @pytest.mark.django_db
@@ -152,6 +171,11 @@ def _limits() -> list[str]:
         f"30 s of skew; {trust.MAPPED_MAX:,} names and {trust.SCOPES_MAX} scopes of one server |",
         f"grant | {grants.UNTIL_MAX.days} days, {grants.ACTIONS_MAX} actions |",
         f"notice of a grant's end | {queries.NOTICE_BEFORE.days} days before,",
+        f"pushed request | waits {pushing.LIFETIME_S} s for its person, {pushing.READING_S} s once they have it before them;"
+        f" {pushing.OPEN_MAX} of one client",
+        f"`state` | {authorize.STATE_MAX:,} characters; `nonce` {authorize.NONCE_MAX}; `scope` {authorize.SCOPE_MAX:,}",
+        f"redirect URIs | {clients.REDIRECT_URIS_MAX} of an agent, {redirects.REDIRECT_URI_MAX:,} characters each",
+        f"address of an authorization request | {forms.QUERY_MAX_BYTES // kib} KiB",
         f"clients that wait to be admitted | {registrations.WAITING_MAX_SOURCE} of one address (an IPv6"
         f" /{registration_rows.IPV6_PREFIX} counts as one), {registrations.WAITING_MAX} in all, then 429; forgotten after"
         f" {registrations.WAITS_FOR.days} days |",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from aims.authorization.cards import shape
+from aims.authorization.cards.money import words_of
 from aims.authorization.cards.shape import ShapeRefused as ShapeRefused
 from aims.authorization.cards.shape import Template
 from aims.authorization.cards.templates import SCOPE, template_for
@@ -16,6 +18,7 @@ from aims.kit.ids import tagged_hash
 from audit.canonical import encode
 
 HEADLINE_MAX = 300
+HARDNESS = ("read-only", "reversible", "externally-reversible", "irreversible")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 _PLACE = re.compile(r"\{([A-Za-z.]+)\}")
 
@@ -73,10 +76,23 @@ def is_typed(detail_type: str) -> bool:
 
 def headline_of(statement: Statement) -> str:
     """Return one sentence: verb, object, counterpart. From typed data, never from the agent's own words."""
+    resource, titles = statement.facts["resource"]["name"], [action["title"] for action in statement.facts["actions"]]
     if not statement.authorization_details:
-        return _fill(SCOPE, {}, statement)
-    lines = [_fill(template_for(detail["type"]), detail, statement) for detail in statement.authorization_details]
+        return _fill(SCOPE, {}, resource=resource, titles=titles)
+    lines = [sentence_of(detail, resource=resource) for detail in statement.authorization_details]
+    if bare := _without_details(statement):
+        lines.append(_fill(SCOPE, {}, resource=resource, titles=bare))
     return lines[0] if len(lines) == 1 else f"{len(lines)} actions: " + "; ".join(lines)
+
+
+def sentence_of(detail: Mapping[str, Any], *, resource: str) -> str:
+    """Return one sentence about one checked object. resource: its name."""
+    return _fill(template_for(detail["type"]), detail, resource=resource, titles=())
+
+
+def rows_of(detail: Mapping[str, Any], *, resource: str) -> tuple[Row, ...]:
+    """Return every row of one checked object, as a card has them. resource: its identifier, which the page shows."""
+    return tuple(_detail_rows(detail, shown_below=frozenset({("locations", resource)})))
 
 
 def card(raw: bytes) -> Card:
@@ -123,14 +139,17 @@ def _field(field: shape.Field) -> dict[str, Any]:
     }
 
 
-def _fill(template: Template, detail: Mapping[str, Any], statement: Statement) -> str:
+def _fill(template: Template, detail: Mapping[str, Any], *, resource: str, titles: Sequence[str]) -> str:
     known = {field.name: shape.shown(field, value) for field, value in _present(template, detail)}
-    known |= {
-        "type": str(detail.get("type", "")),
-        "resource": statement.facts["resource"]["name"],
-        "actions": ", ".join(action["title"] for action in statement.facts["actions"]),
-    }
+    known |= {"type": str(detail.get("type", "")), "resource": resource, "actions": ", ".join(titles)}
     return _PLACE.sub(lambda place: known.get(place[1], ""), template.headline)
+
+
+def _without_details(statement: Statement) -> list[str]:
+    """Return the titles of what scope alone asks for, where that is more than reading."""
+    words = set(statement.scope.split())
+    named = (action for action in statement.facts["actions"] if action["name"] in words)
+    return [action["title"] for action in named if action["reversibility"] != HARDNESS[0]]
 
 
 def _tags(statement: Statement) -> Iterator[str]:
@@ -153,6 +172,8 @@ def _rows(statement: Statement) -> Iterator[Row]:
             f"{action['name']} · {action['reversibility']}",
             "action",
         )
+    if bare := _without_details(statement):
+        yield Row("Details", "none given", f"{', '.join(bare)}: in whatever way the agent chooses", "bare")
     yield Row("Agent", statement.facts["agent"]["name"], statement.client_id, "agent")
     yield Row("On behalf of", statement.facts["subject"]["name"], statement.sub, "person")
     yield Row("Scope", statement.scope, kind="mono")
@@ -172,8 +193,17 @@ def _snapshot_rows(statement: Statement) -> Iterator[Row]:
     )
     if facts["mission"]:
         yield Row("Mission", facts["mission"])
+    if "grant" in facts:
+        yield from _grant_rows(facts["grant"])
     assert statement.max_uses == 1, "a statement of several uses is never built"
     yield Row("Can be used", f"once, within {_span(statement.use_within_s)}", kind="seal")
+
+
+def _grant_rows(grant: Mapping[str, Any]) -> Iterator[Row]:
+    """Say what grant comes with the yes. grant: until (NumericDate), budget."""
+    until = datetime.fromtimestamp(grant["until"], UTC)
+    yield Row("It may ask for this until", f"{until:%Y-%m-%d %H:%M} UTC", "the grant that you give with your yes")
+    yield Row("At most", words_of(grant["budget"]) or "as often as policy lets it")
 
 
 def _span(seconds: int) -> str:

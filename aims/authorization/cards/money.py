@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 # ISO 4217: codes whose minor unit is not two digits.
 _MINOR = dict.fromkeys(
@@ -209,6 +211,13 @@ def shown(text: str, currency: str) -> str:
     digits = _MINOR.get(currency, 2)
     tail = "." + fraction.ljust(digits, "0") if digits else ""
     return f"{int(whole):,}{tail} {currency}"
+
+
+def words_of(budget: Mapping[str, Any]) -> str:
+    """Return a budget in words, empty where it limits nothing. budget: of ``aims.authorization.budget.checked``."""
+    spans = {"count": "in all", "per_day": "a day", "per_hour": "an hour"}
+    counts = [f"{budget[name]:,} times {words}" for name, words in spans.items() if name in budget]
+    return ", ".join(counts + [shown(amount, code) for code, amount in budget.get("amounts", {}).items()])
 
 
 def in_minor_units(text: str, currency: str) -> int:

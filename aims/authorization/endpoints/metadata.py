@@ -9,6 +9,7 @@ from django.conf import settings
 from aims.authentication import dpop
 from aims.authentication.client import PRIVATE_KEY_JWT
 from aims.authentication.methods import METHODS
+from aims.authorization import fapi
 from aims.authorization.endpoints.ciba_token import CIBA
 from aims.authorization.endpoints.published import Published
 from aims.authorization.endpoints.token import GRANTS
@@ -34,8 +35,14 @@ def document() -> dict[str, Any]:
         "introspection_endpoint": f"{issuer}/oauth/introspect",
         "revocation_endpoint": f"{issuer}/oauth/revoke",
         "grant_types_supported": sorted(GRANTS),
+        "authorization_endpoint": f"{issuer}/oauth/authorize",
+        "pushed_authorization_request_endpoint": f"{issuer}/oauth/par",
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "request_uri_parameter_supported": False,  # but for ours (RFC 9126 §5)
         "scopes_supported": [*sorted(IDENTITY), OFFLINE],
-        "response_types_supported": [],  # no authorization endpoint is open
         "userinfo_endpoint": userinfo_audience(),
         "subject_types_supported": ["pairwise"],
         "claims_supported": list(CLAIMS),
@@ -48,6 +55,8 @@ def document() -> dict[str, Any]:
         "protected_resources": [f"{issuer}{MANAGEMENT_PATH}"],  # RFC 9728 §4: ours alone; what else is here is nobody's
         "service_documentation": f"{issuer}/api/docs/",
     }
+    if fapi.is_on():  # else a public client, which has no key to prove, may come without
+        body["require_pushed_authorization_requests"] = True
     if settings.REGISTRATION:
         body["registration_endpoint"] = f"{issuer}/oauth/register"
     if settings.CLIENT_DOCUMENTS:

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from aims.authentication import paths
 from aims.authentication.client import PRIVATE_KEY_JWT
+from aims.authorization import fapi, redirects
 from aims.authorization.errors import ClientSettingsRefused
 from aims.authorization.events import ClientConfigured
 from aims.authorization.models import KEY_METHODS, TLS_NAMES, Application
@@ -25,6 +26,8 @@ from audit.write import NOBODY, Facts, record
 
 DELIVERY_MODES = ("poll", "ping")
 ENDPOINT_MAX = 2048
+REDIRECT_URIS_MAX = 10
+CODE_GRANTS = ["authorization_code", "refresh_token"]
 TLS_VALUE_MAX = 2048
 TLS_CLIENT_AUTH = "tls_client_auth"
 AUTH_METHOD = "token_endpoint_auth_method"
@@ -33,17 +36,19 @@ TLS_BOUND = "tls_client_certificate_bound_access_tokens"
 
 @dataclass(frozen=True, kw_only=True)
 class ClientSettings:
-    """CIBA Core 1.0 §4, RFC 9449 §5.2, RFC 8705 §2.1.2, §3.4.
+    """CIBA Core 1.0 §4, RFC 9449 §5.2, RFC 8705 §2.1.2, §3.4, RFC 7591 §2.
 
     request_signing_alg: empty where requests need no signature of their own. dpop_bound: its requests need a DPoP proof.
     auth_method: the one way in which it proves who it is. tls_name, tls_value: with ``tls_client_auth``, which name its
     certificate bears. tls_bound: its requests need a certificate, and its tokens are good with that one only.
+    redirect_uris: where people's browsers may bring it codes; with any it may use codes and refresh tokens.
     """
 
     delivery_mode: str = "poll"
     notification_endpoint: str = ""
     request_signing_alg: str = ""
     dpop_bound: bool = False
+    redirect_uris: tuple[str, ...] = ()
     auth_method: str = PRIVATE_KEY_JWT
     tls_name: str = ""
     tls_value: str = ""
@@ -104,6 +109,7 @@ def configure_client(agent: Agent, settings: ClientSettings, *, by: str, now: da
             else None,
             request_signing_alg=settings.request_signing_alg or None,
             dpop_bound=settings.dpop_bound,
+            redirect_hashes=[tagged_hash(uri.encode()) for uri in settings.redirect_uris],
             auth_method=settings.auth_method,
             tls_name=settings.tls_name or None,
             tls_value_hash=tagged_hash(settings.tls_value.encode()) if settings.tls_value else None,
@@ -126,6 +132,19 @@ def _check(settings: ClientSettings) -> None:
         raise ClientSettingsRefused("The notification endpoint is longer than 2,048 characters.")
     if settings.notification_endpoint:
         fetch.check_url(settings.notification_endpoint)
+    _check_redirects(settings.redirect_uris)
+
+
+def _check_redirects(uris: tuple[str, ...]) -> None:
+    if len(set(uris)) != len(uris) or len(uris) > REDIRECT_URIS_MAX:
+        raise ClientSettingsRefused(f"At most {REDIRECT_URIS_MAX} redirect URIs, each once.")
+    for uri in uris:
+        try:
+            redirects.check(uri, application_type="")
+        except redirects.RedirectRefused as error:
+            raise ClientSettingsRefused(f"A redirect URI can not be registered: {error}.") from error
+        if fapi.is_on() and not uri.startswith("https:"):
+            raise ClientSettingsRefused("A redirect URI must be https (FAPI 2.0).")
 
 
 def _check_method(agent: Agent, settings: ClientSettings) -> None:
@@ -170,6 +189,9 @@ def _store(row: Application, settings: ClientSettings) -> None:
     row.backchannel_client_notification_endpoint = settings.notification_endpoint
     row.backchannel_authentication_request_signing_alg = settings.request_signing_alg
     row.dpop_bound_access_tokens = settings.dpop_bound
+    row.redirect_uris = " ".join(settings.redirect_uris)
+    others = [name for name in row.grant_types if name not in CODE_GRANTS]
+    row.grant_types = others + (CODE_GRANTS if settings.redirect_uris else [])
     row.token_endpoint_auth_method = settings.auth_method
     row.tls_client_auth_name, row.tls_client_auth_value = settings.tls_name, settings.tls_value
     row.tls_client_certificate_bound_access_tokens = settings.tls_bound
@@ -182,6 +204,7 @@ def _settings(row: Application) -> ClientSettings:
         notification_endpoint=row.backchannel_client_notification_endpoint,
         request_signing_alg=row.backchannel_authentication_request_signing_alg,
         dpop_bound=row.dpop_bound_access_tokens,
+        redirect_uris=tuple(row.redirect_uris.split()),
         auth_method=row.token_endpoint_auth_method,
         tls_name=row.tls_client_auth_name,
         tls_value=row.tls_client_auth_value,

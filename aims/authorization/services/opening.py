@@ -45,10 +45,22 @@ NEW_MAX_PAIR_PER_MINUTE = 10
 
 
 @dataclass(frozen=True, kw_only=True)
+class Proposed:
+    """A grant that the subject gives with the yes, to what is asked and nothing else. budget: of ``budget.checked``."""
+
+    until_at: datetime
+    budget: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a snapshot that the statement holds; until: NumericDate."""
+        return {"until": int(self.until_at.timestamp()), "budget": dict(self.budget)}
+
+
+@dataclass(frozen=True, kw_only=True)
 class OpenRequest:
     """What a door hands in, all of it checked for shape. requested_expiry_s: the agent's wish, None if none.
 
-    binding: as in ``PolicyFacts``.
+    binding: as in ``PolicyFacts``. proposed: None where no grant comes with the yes.
     """
 
     door: str
@@ -62,6 +74,7 @@ class OpenRequest:
     agent_says: str | None
     requested_expiry_s: int | None
     binding: str
+    proposed: Proposed | None = None
 
 
 def open_request(command: OpenRequest, *, now: datetime) -> ApprovalRequest:
@@ -74,10 +87,7 @@ def open_request(command: OpenRequest, *, now: datetime) -> ApprovalRequest:
         agent = Agent.objects.select_for_update(no_key=True).select_related("owner").get(pk=command.agent.pk)
         if agent.state != AgentState.ACTIVE:
             raise AskDenied(detail="agent not active")
-        items = [
-            policy.facts_for(agent, command.subject, command.resource, item, binding=command.binding, now=now)
-            for item in command.wanted
-        ]
+        items = _facts(command, agent, now=now)
         asking = _ask(items)
         people = policy.eligible_people(asking, subject=command.subject, owner=agent.owner, moments=(now,))
         if not people:
@@ -88,6 +98,14 @@ def open_request(command: OpenRequest, *, now: datetime) -> ApprovalRequest:
         _record(request, asking, people)
     nudge(Topic.INBOX, to=[person.ref for person in people] + [agent.owner.ref])
     return request
+
+
+def _facts(command: OpenRequest, agent: Agent, *, now: datetime) -> list[PolicyFacts]:
+    place = (agent, command.subject, command.resource)
+    if command.proposed is not None:
+        under = policy.PROPOSED
+        return [policy.facts_under(under, *place, item, binding=command.binding) for item in command.wanted]
+    return [policy.facts_for(*place, item, binding=command.binding, now=now) for item in command.wanted]
 
 
 def _ask(items: Sequence[PolicyFacts]) -> Asking:
@@ -210,7 +228,7 @@ def _snapshots(command: OpenRequest, agent: Agent, *, now: datetime) -> dict[str
         },
         "mission": _mission(command, agent, now=now),
         "budget": None,
-    }
+    } | ({"grant": command.proposed.to_dict()} if command.proposed else {})
 
 
 def _mission(command: OpenRequest, agent: Agent, *, now: datetime) -> str:

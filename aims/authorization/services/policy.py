@@ -8,7 +8,7 @@ from typing import Any
 
 from aims.authorization import cards, queries
 from aims.authorization.asking import Asking, strictest
-from aims.authorization.models import ApprovalRequest
+from aims.authorization.models import ApprovalRequest, PushedRequest
 from aims.authorization.wanted import Wanted, harder
 from aims.identifier.models import Agent, Resource
 from aims.people.models import User
@@ -16,6 +16,7 @@ from aims.policy import queries as policies
 from aims.policy.engine import Deny, PolicyFacts, evaluate
 
 POSTURE_UNKNOWN = "unknown"  # until attestation exists
+PROPOSED = "proposed"  # in place of a grant's ref: the one that the person is asked to give
 
 
 def facts_for(
@@ -101,16 +102,16 @@ def _refreshed(request: ApprovalRequest, kept: dict[str, Any], *, now: datetime)
         "agent_state": agent.state,
         "owner": agent.owner.ref,
         "reversibility": _reversibility_now(kept),
-        "grant": _grant(
-            agent,
-            subject,
-            kept["resource"],
-            kept["action"],
-            kept["detail_type"],
-            now=now,
-        ),
+        "grant": _proposed(request, kept)
+        or _grant(agent, subject, kept["resource"], kept["action"], kept["detail_type"], now=now),
     }
     return PolicyFacts.from_dict(kept | fresh)
+
+
+def _proposed(request: ApprovalRequest, kept: dict[str, Any]) -> str | None:
+    """Return that the grant will be given with the yes, as long as its person may still come back for it."""
+    is_waiting = kept["grant"] == PROPOSED and PushedRequest.objects.filter(approval=request).exists()
+    return PROPOSED if is_waiting else None
 
 
 def _reversibility_now(kept: dict[str, Any]) -> str:

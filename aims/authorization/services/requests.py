@@ -238,7 +238,7 @@ def move(
     nudge(Topic.REQUEST, to=[request.ref])
     nudge(
         Topic.INBOX,
-        to=[*request.eligible.values_list("ref", flat=True), request.agent.owner.ref],
+        to=[*request.eligible.values_list("ref", flat=True), request.agent.owner.ref, request.subject.ref],
     )
 
 

@@ -159,5 +159,6 @@ def _client(given: Mapping[str, Any], held: ClientSettings) -> ClientSettings:
         notification_endpoint=given.get("backchannel_client_notification_endpoint", held.notification_endpoint),
         request_signing_alg=given.get("backchannel_authentication_request_signing_alg", held.request_signing_alg),
         dpop_bound=given.get("dpop_bound_access_tokens", held.dpop_bound),
+        redirect_uris=tuple(given.get("redirect_uris", held.redirect_uris)),
         **proving(given, held),
     )

@@ -8,7 +8,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from aims.authorization.models import KEY_METHODS, Application, ApprovalRequest
-from aims.authorization.services.clients import DELIVERY_MODES, TLS_VALUE_MAX
+from aims.authorization.redirects import REDIRECT_URI_MAX
+from aims.authorization.services.clients import DELIVERY_MODES, REDIRECT_URIS_MAX, TLS_VALUE_MAX
 from aims.credentials.models import TrustBundle
 from aims.identifier.models import Agent, Resource, ResourceAction, Reversibility, TrustDomain
 from aims.kit.strict import StrictSerializer
@@ -21,6 +22,7 @@ _CLIENT = {
     "backchannel_client_notification_endpoint": "notification_endpoint",
     "backchannel_authentication_request_signing_alg": "request_signing_alg",
     "dpop_bound_access_tokens": "dpop_bound",
+    "redirect_uris": "redirect_uris",
     "token_endpoint_auth_method": "auth_method",
     "tls_client_certificate_bound_access_tokens": "tls_bound",
 }
@@ -56,6 +58,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     backchannel_client_notification_endpoint = serializers.SerializerMethodField()
     backchannel_authentication_request_signing_alg = serializers.SerializerMethodField()
     dpop_bound_access_tokens = serializers.SerializerMethodField()
+    redirect_uris = serializers.SerializerMethodField()
     token_endpoint_auth_method = serializers.SerializerMethodField()
     tls_client_auth_name = serializers.SerializerMethodField()
     tls_client_auth_value = serializers.SerializerMethodField()
@@ -84,6 +87,10 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     def get_dpop_bound_access_tokens(self, agent: Agent) -> bool:
         """Return whether it must prove a key with every request for a token."""
         return self._client(agent).dpop_bound_access_tokens
+
+    def get_redirect_uris(self, agent: Agent) -> list[str]:
+        """Return where a person's browser may bring it authorization codes; empty where it uses none."""
+        return self._client(agent).redirect_uris.split()
 
     def get_token_endpoint_auth_method(self, agent: Agent) -> str:
         """Return the one way in which it proves who it is."""
@@ -120,6 +127,9 @@ class ChangedAgentSerializer(StrictSerializer):
         max_length=16, required=False, allow_blank=True
     )
     dpop_bound_access_tokens = serializers.BooleanField(required=False)
+    redirect_uris = serializers.ListField(
+        child=serializers.CharField(max_length=REDIRECT_URI_MAX), max_length=REDIRECT_URIS_MAX, required=False
+    )
     token_endpoint_auth_method = serializers.ChoiceField(choices=KEY_METHODS, required=False)
     tls_client_auth_subject_dn = serializers.CharField(max_length=TLS_VALUE_MAX, required=False, allow_blank=True)
     tls_client_auth_san_dns = serializers.CharField(max_length=TLS_VALUE_MAX, required=False, allow_blank=True)

@@ -50,6 +50,7 @@ MODE = "backchannel_token_delivery_mode"
 ENDPOINT = "backchannel_client_notification_endpoint"
 SIGNING_ALG = "backchannel_authentication_request_signing_alg"
 DPOP_BOUND = "dpop_bound_access_tokens"  # RFC 9449 §5.2
+REDIRECTS = "redirect_uris"  # RFC 7591 §2
 BUNDLE, BUNDLE_URL = "bundle", "bundle_endpoint_url"  # SPIFFE Trust Domain and Bundle §4; Federation §5.1
 
 _SLUG = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"}
@@ -112,6 +113,7 @@ SCHEMA: dict[str, Any] = _object(
             reason=_text(400),
             **_KEYS,
             **{MODE: {"enum": ["poll", "ping"]}, ENDPOINT: _text(2048, least=0), SIGNING_ALG: _text(16, least=0)},
+            **{REDIRECTS: _list(_text(2048), most=10)},
             **{DPOP_BOUND: {"type": "boolean"}, TLS_BOUND: {"type": "boolean"}},
             **{AUTH_METHOD: {"enum": [*KEY_METHODS]}},
             **{f"{TLS_CLIENT_AUTH}_{name}": _text(TLS_VALUE_MAX, least=0) for name in TLS_NAMES},

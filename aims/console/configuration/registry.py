@@ -17,6 +17,7 @@ from aims.console.configuration.document import (
     DPOP_BOUND,
     ENDPOINT,
     MODE,
+    REDIRECTS,
     SIGNING_ALG,
     ConfigurationRefused,
 )
@@ -136,6 +137,7 @@ def _client(item: dict[str, Any], held: ClientSettings) -> ClientSettings:
         notification_endpoint=endpoint,
         request_signing_alg=item.get(SIGNING_ALG, held.request_signing_alg),
         dpop_bound=item.get(DPOP_BOUND, held.dpop_bound),
+        redirect_uris=tuple(item.get(REDIRECTS, held.redirect_uris)),
         **proving(item, held),
     )
 

@@ -147,6 +147,16 @@ class AgentForm(KeysForm):
         required=False,
     )
 
+    redirect_uris = forms.CharField(
+        label=_("Where browsers bring it codes"),
+        help_text=_(
+            "For agents that people send to sign in and agree here: its redirect addresses, one a line. The request has "
+            "to name one of them exactly; only the port of a loopback address may differ."
+        ),
+        widget=forms.Textarea(attrs={"class": "code", "spellcheck": "false"}),
+        required=False,
+    )
+
     auth_method = forms.ChoiceField(
         label=_("How it proves who it is"),
         help_text=_("This way and no other. Never with a secret."),
@@ -203,6 +213,7 @@ class AgentForm(KeysForm):
             notification_endpoint=data["endpoint"] if data["delivery"] == "ping" else "",
             request_signing_alg=data["signing_alg"],
             dpop_bound=data["dpop_bound"],
+            redirect_uris=tuple(data["redirect_uris"].split()),
             auth_method=data["auth_method"],
             tls_name=data["tls_name"] if data["auth_method"] == TLS_CLIENT_AUTH else "",
             tls_value=data["tls_value"] if data["auth_method"] == TLS_CLIENT_AUTH else "",
@@ -339,6 +350,7 @@ def of_agent(agent: Agent) -> dict[str, Any]:
         "endpoint": client.notification_endpoint,
         "signing_alg": client.request_signing_alg,
         "dpop_bound": client.dpop_bound,
+        "redirect_uris": "\n".join(client.redirect_uris),
         "auth_method": client.auth_method,
         "tls_name": client.tls_name,
         "tls_value": client.tls_value,

@@ -23,11 +23,11 @@ from aims.people.views.answers import as_json, as_page, source_of
 @require_GET
 @never_cache
 def sign_in(request: HttpRequest) -> HttpResponseBase:
-    """Show one button, or go on where somebody is signed in already."""
+    """Show one button, or go on where somebody is signed in already, unless a fresh sign-in is wanted (``again``)."""
     going = _next_of(request, request.GET.get("next", ""))
-    if request.user.is_authenticated:
+    if request.user.is_authenticated and "again" not in request.GET:
         return HttpResponseRedirect(going)
-    return render(request, "sign_in/sign_in.html", {"next": going})
+    return render(request, "sign_in/sign_in.html", {"next": going, "is_again": request.user.is_authenticated})
 
 
 @require_POST

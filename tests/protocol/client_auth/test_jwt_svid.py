@@ -240,3 +240,16 @@ def twisted(token: str) -> str:
     raw = unb64url(signature)
     other = order - int.from_bytes(raw[32:])
     return f"{signing_input}.{b64url(raw[:32] + other.to_bytes(32))}"
+
+
+@pytest.mark.spec(
+    "RFC 7591", "2", "a method that was changed counts at once, whatever a process remembers of the client"
+)
+def test_a_changed_method_counts_though_the_client_is_remembered(town: Town) -> None:
+    town.trusts(town.domain.bundle())
+    for _ in range(2):
+        assert town.on.courier.token(scope="accounts.read").status_code == 200  # remembered from here on
+    town.registers("spiffe_jwt")
+    assert refusal(town.on.courier.token(scope="accounts.read")) == INVALID
+    assert town.by_svid(town.domain.jwt_svid(town.me)).status_code == 200
+    assert AccessToken.objects.count() == 3

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client as HttpClient
 
+from aims.authorization.client_metadata import EXCHANGE
 from aims.authorization.client_models import ClientRegistration
 from aims.authorization.known_clients import Standing, client_for
 from aims.authorization.models import AccessToken
@@ -194,7 +195,7 @@ def test_an_agent_that_was_stopped_stays_so(desk: Desk, held: dict[str, Any], ad
 )
 def test_a_registration_token_opens_nothing_else(desk: Desk, held: dict[str, Any], ada: User) -> None:
     key = new_key()
-    mine = desk.registered(grant_types=["client_credentials"], redirect_uris=None, jwks=jwks_of(key))
+    mine = desk.registered(grant_types=["client_credentials", EXCHANGE], redirect_uris=None, jwks=jwks_of(key))
     agent = admitted(mine, ada)
     machine, token = Machine(agent.identifier, key), mine["registration_access_token"]
     exchanged = machine.token(

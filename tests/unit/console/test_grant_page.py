@@ -352,30 +352,6 @@ def test_my_agents_says_what_each_may_and_what_it_asked(ada: User, courier: Acti
     assert [mine.used_at is not None for mine in page.context["agents"]] == [True]
 
 
-def test_the_agents_stack_shows_its_fullest_budget_and_what_the_reader_may_take_back(
-    ada: User, ben: User, courier: Acting, pay: Resource
-) -> None:
-    give(courier, pay, budget={"count": 4})
-    read_token(courier)
-    url = reverse("agent", args=[courier.agent.ref])
-    layers = {layer.name: layer for layer in browser_of(ada).get(url).context["layers"]}
-    row = layers["Authorization"]
-    assert (row.text, row.tag) == ("1 grant in force · 1 of 4 uses, 3 left", "1 revocable by you")
-    assert row.meter is not None and row.meter.percent == 25
-    assert (
-        next(layer.tag for layer in browser_of(ben).get(url).context["layers"] if layer.name == row.name) == "Bounded"
-    )
-
-
-def test_the_start_page_tells_of_an_end_that_is_near(ada: User, cy: User, courier: Acting, pay: Resource) -> None:
-    grant = give(courier, pay)
-    assert "ends soon" not in browser_of(ada).get("/").text
-    with clock.shifted(timedelta(days=18)):
-        page = browser_of(ada).get("/")
-        assert "What Courier may do at Pay ends soon." in page.text and path("", grant) in page.text
-        assert "ends soon" not in browser_of(cy).get("/").text
-
-
 def test_the_terms_can_be_changed_after_the_preview(ada: User, courier: Acting, pay: Resource) -> None:
     grant = give(courier, pay)
     preview = browser_of(ada).get(path("narrow", grant), narrower(grant))
