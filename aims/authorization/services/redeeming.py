@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -43,6 +43,9 @@ from aims.kit.ids import b64url, digest
 from audit.write import record
 
 VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
+# One client that sends its request twice is no thief: who comes so soon after the first use, with its key, its verifier
+# and all else that binds the code, is refused and ends nothing.
+AT_ONCE = timedelta(seconds=2)
 
 Outcome = dict[str, Any] | AimsError
 
@@ -72,6 +75,8 @@ def redeem_code(client: Client, asked: Redemption, *, now: datetime) -> Outcome:
         spend(*client.proofs)
         code = _bound(client, agent, asked)
         if code.consumed_at is not None:
+            if now - code.consumed_at <= AT_ONCE:
+                raise InvalidGrant("The code was used just now.")
             return _reused(code, client, now=now)
         if code.ended_at is not None or code.expires <= now:
             raise InvalidGrant

@@ -63,7 +63,7 @@ def test_a_grant_is_given_with_all_its_terms(desk: Desk) -> None:
         ({"budget": {"counts": 1}}, "invalid"),
         ({"budget": {"amounts": {"EUR": 1}}}, "invalid"),
         ({"budget": {"amounts": {"EUR": "-1"}}}, "invalid"),
-        ({"budget": {"amounts": {"XXX": "1"}}}, "invalid"),
+        ({"budget": {"amounts": {"QQQ": "1"}}}, "invalid"),
         ({"budget": "much"}, "invalid"),
         ({"depth": 5}, "invalid"),
         ({"depth": -1}, "invalid"),

@@ -46,7 +46,8 @@ def test_metadata_says_what_the_backchannel_does(door: Door) -> None:
     assert body["backchannel_user_code_parameter_supported"] is False
     assert CIBA in body["grant_types_supported"]
     assert {"ES256", "PS256"} <= set(body["backchannel_authentication_request_signing_alg_values_supported"])
-    assert body["token_endpoint_auth_methods_supported"] == ["private_key_jwt"]
+    assert "private_key_jwt" in body["token_endpoint_auth_methods_supported"]
+    assert not [name for name in body["token_endpoint_auth_methods_supported"] if "secret" in name]
     assert body["id_token_signing_alg_values_supported"] == ["ES256"]
     assert body["jwks_uri"].startswith(body["issuer"])
 

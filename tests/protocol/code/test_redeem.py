@@ -18,6 +18,7 @@ from aims.authorization.models import (
 from aims.authorization.services.agents import suspend_agent
 from aims.authorization.services.grants import NarrowGrant, narrow_grant, revoke_grant
 from aims.authorization.services.metering import set_limits
+from aims.authorization.services.redeeming import AT_ONCE
 from aims.credentials import services as credentials
 from aims.identifier import services as identifier
 from aims.kit import clock
@@ -65,6 +66,7 @@ def test_the_resource_server_sees_whose_token_it_is(ada: Agreed) -> None:
 def test_a_second_use_fails_and_ends_the_family(ada: Agreed) -> None:
     code = ada.code()
     first = granted(ada.redeem(code))
+    AuthorizationCode.objects.update(consumed_at=clock.now() - AT_ONCE - timedelta(seconds=1))
     assert error(ada.redeem(code)) == "invalid_grant"
     assert introspected(ada, first["access_token"]) == {"active": False}
     assert error(ada.refresh(first["refresh_token"])) == "invalid_grant"
@@ -76,9 +78,19 @@ def test_a_second_use_fails_and_ends_the_family(ada: Agreed) -> None:
 def test_a_second_use_after_its_minute_still_ends_the_family(ada: Agreed) -> None:
     code = ada.code()
     first = granted(ada.redeem(code))
-    AuthorizationCode.objects.update(expires=clock.now() - timedelta(hours=1))
+    long_ago = clock.now() - timedelta(hours=1)
+    AuthorizationCode.objects.update(expires=long_ago, consumed_at=long_ago)
     assert error(ada.redeem(code)) == "invalid_grant"
     assert introspected(ada, first["access_token"]) == {"active": False}
+
+
+@pytest.mark.spec(RFC, "4.1.2", "a client that sends its request twice at once is refused, and loses nothing")
+def test_the_same_request_again_at_once_ends_nothing(ada: Agreed) -> None:
+    code = ada.code()
+    first = granted(ada.redeem(code))
+    assert error(ada.redeem(code)) == "invalid_grant"
+    assert introspected(ada, first["access_token"])["active"]
+    assert AccessToken.objects.count() == 1
 
 
 @pytest.mark.spec("RFC 9700", "4.5.3", "who has only seen a used code can end nothing with it")

@@ -35,7 +35,6 @@ BASIC_WITHOUT_SECRET = (
     [
         {"client_secret": "s3cr3t"},
         {"token_endpoint_auth_method": "client_secret_basic"},
-        {"token_endpoint_auth_method": "none"},
         {"token_endpoint_auth_method": ""},
     ],
 )

@@ -149,7 +149,7 @@ def test_a_grant_has_all_its_terms_and_the_same_ones_change_nothing() -> None:
         {"budget": {"times": 3}},
         {"budget": {"amounts": {"EUR": 10}}},
         {"budget": {"amounts": {"EUR": "10.001"}}},
-        {"budget": {"amounts": {"XXX": "10"}}},
+        {"budget": {"amounts": {"QQQ": "10"}}},
         {"depth": 5},
         {"depth": -1},
         {"starts": "soon"},
