@@ -53,4 +53,4 @@ def see_other(uri: str) -> HttpResponse:
 
 
 def _trouble(request: HttpRequest, error: NotHere) -> HttpResponse:
-    return render(request, "authorization/trouble.html", {"text": error.public}, status=error.status)
+    return render(request, "authorization/trouble.html", {"text": error.public, "why": error.why}, status=error.status)
