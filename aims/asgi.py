@@ -16,6 +16,7 @@ from django.urls import path, re_path  # noqa: E402
 
 from aims.authorization.endpoints.long_poll import App, LongPoll, Receive, Scope, Send  # noqa: E402
 from aims.console import live  # noqa: E402
+from aims.console.middleware import PAGE_PREFIXES  # noqa: E402
 from aims.lean import LeanHandler  # noqa: E402
 
 OAUTH = "/oauth/"
@@ -23,7 +24,10 @@ OAUTH = "/oauth/"
 
 def _by_path(machine: App, other: App) -> App:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await (machine if scope["path"].startswith(OAUTH) else other)(scope, receive, send)
+        path = scope["path"]
+        # The authorization endpoint is a page: a person with a session sits in front of it.
+        is_machine = path.startswith(OAUTH) and not path.startswith(PAGE_PREFIXES)
+        await (machine if is_machine else other)(scope, receive, send)
 
     return app
 
