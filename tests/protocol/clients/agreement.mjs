@@ -65,7 +65,7 @@ say('refreshed', { rotated: new Set([first, second, third].map((each) => each.re
 const type = 'urn:ietf:params:oauth:token-type:access_token'
 const below = await client.genericGrantRequest(
   config, 'urn:ietf:params:oauth:grant-type:token-exchange',
-  { subject_token: third.access_token, subject_token_type: type, scope: task.resource_scope }, { DPoP },
+  { subject_token: third.access_token, subject_token_type: type, scope: task.own_scope }, { DPoP },
 )
 say('exchanged', { issued_token_type: below.issued_token_type })
 
