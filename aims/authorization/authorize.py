@@ -16,11 +16,11 @@ from aims.authorization.authorize_errors import (
     UnsupportedResponseType,
 )
 from aims.authorization.errors import InvalidAuthorizationDetails, InvalidRequest, InvalidScope, InvalidTarget
-from aims.authorization.wanted import OPENID, WantedRefused, read_details
+from aims.authorization.identity import IDENTITY, OFFLINE
+from aims.authorization.wanted import WantedRefused, read_details
 from aims.kit.forms import Form, single
 
-OFFLINE = "offline_access"
-OF_SIGN_IN = frozenset({OPENID, OFFLINE})  # words of OpenID Connect: no action of any resource
+OF_SIGN_IN = IDENTITY | {OFFLINE}  # words of OpenID Connect: no action of any resource
 STATE_MAX = 1024
 NONCE_MAX = 255
 SCOPE_MAX = 1000

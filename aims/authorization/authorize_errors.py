@@ -66,12 +66,26 @@ class NotHere(AimsError):
     """The browser stays here: who asks, or where the answer would go, is not certain. Spec: RFC 6749 §4.1.2.1."""
 
     code = "not_redirected"
+    why = ""
 
 
 class ClientUnknown(NotHere):
     """No client of this name."""
 
     public = _("No agent of this name is known here. Nothing was allowed. Go back to where you came from.")
+
+
+class ClientUnreachable(NotHere):
+    """Its name is the address of a document that can't be had or used. Spec: draft-ietf-oauth-client-id-metadata-document §4.
+
+    cause: why. The page says it in its words: whoever runs the agent reads them there.
+    """
+
+    public = _("The agent can't be known by the address that it gives as its name. Nothing was allowed.")
+
+    def __init__(self, cause: AimsError) -> None:
+        super().__init__(detail=cause.code)
+        self.status, self.why = cause.status, cause.public
 
 
 class ClientWaits(NotHere):

@@ -11,10 +11,11 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from aims.authorization import budget, cards
-from aims.authorization.authorize import OFFLINE, Requested
+from aims.authorization.authorize import Requested
 from aims.authorization.cards import money
+from aims.authorization.identity import EMAIL, OFFLINE, OPENID, PROFILE
 from aims.authorization.services.seeking import Sought, Terms
-from aims.authorization.wanted import OPENID, Wanted
+from aims.authorization.wanted import Wanted
 
 HOUR_S, DAY_S = 3600, 86_400
 SPANS = {
@@ -101,6 +102,8 @@ class ConsentForm(forms.Form):
         said = {
             OFFLINE: (_("Go on while you are away"), _("It gets new tokens without you, until the end that you set.")),
             OPENID: (_("Know who you are"), _("A name for you that only this agent gets, and how you signed in.")),
+            PROFILE: (_("Know your name"), _("As it stands here.")),
+            EMAIL: (_("Know your email address"), _("The one that you sign in with here.")),
         }
         for word, (title, sub) in said.items():
             if word in self.requested.scope:

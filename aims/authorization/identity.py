@@ -9,8 +9,8 @@ from typing import Any
 
 from aims.kit.ids import b64url
 
-OPENID, OFFLINE = "openid", "offline_access"
-IDENTITY = frozenset({OPENID, "profile", "email"})  # scopes that open userinfo and nothing else
+OPENID, PROFILE, EMAIL, OFFLINE = "openid", "profile", "email", "offline_access"
+IDENTITY = frozenset({OPENID, PROFILE, EMAIL})  # scopes that open userinfo and nothing else
 CLAIMS = ("sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "at_hash", "name", "email")
 ID_TOKEN_LIFE_S = 300
 
@@ -42,8 +42,8 @@ def at_hash(access_token: str) -> str:
 def userinfo(*, sub: str, name: str, email: str, scope: Sequence[str]) -> dict[str, Any]:
     """Return what the scope opens; an address is not verified by us. Spec: OpenID Connect Core 1.0 §5.3.2, §5.4."""
     claims = {"sub": sub}
-    if "profile" in scope:
+    if PROFILE in scope:
         claims["name"] = name
-    if "email" in scope:
+    if EMAIL in scope:
         claims["email"] = email
     return claims

@@ -21,6 +21,7 @@ from aims.authorization.authorize import Requested, parameters_of, read
 from aims.authorization.authorize_errors import (
     ClientStopped,
     ClientUnknown,
+    ClientUnreachable,
     ClientWaits,
     ConsentRequired,
     LoginRequired,
@@ -31,11 +32,12 @@ from aims.authorization.authorize_errors import (
     SignatureRequired,
     UnmetAuthentication,
 )
+from aims.authorization.client_errors import ClientAddressRefused, DocumentRefused, RegistrationsFull
 from aims.authorization.errors import AccessDenied, InvalidRequest, OAuthError, UnauthorizedClient
 from aims.authorization.forms import ConsentForm
 from aims.authorization.known_clients import KnownClient, Standing, client_for
 from aims.authorization.models import ApprovalRequest, PushedRequest
-from aims.authorization.services import consenting, pushing
+from aims.authorization.services import consenting, documents, pushing
 from aims.authorization.services.consenting import SignIn, error_uri
 from aims.authorization.services.requests import cancel
 from aims.authorization.services.seeking import Sought, Verdict, judge, remembered, sought_by
@@ -46,6 +48,7 @@ from aims.kit.errors import AimsError
 from aims.kit.forms import Form, read_form, read_query, single
 from aims.kit.ids import digest
 from aims.people.access import person_of, signed_in
+from aims.people.errors import TooManyAttempts
 from aims.people.models import User
 from aims.people.queries import session_at
 from audit.write import count_failure
@@ -68,10 +71,10 @@ def authorize(request: HttpRequest) -> HttpResponseBase:
     client_id, request_uri = single(form, "client_id"), single(form, "request_uri")
     if client_id is None:
         raise RequestUnreadable
+    known = _met_client(request, client_id, now=now)
     if request_uri is None:
-        return _brought(request, _known(client_id), form, now=now)
+        return _brought(request, known, form, now=now)
     row = pushing.find(client_id, request_uri, now=now)
-    known = _known(client_id)
     requested = read(row.parameters)
     if not known.may_redirect_to(requested.redirect_uri):
         raise RedirectUnknown
@@ -154,6 +157,22 @@ def withdraw(request: HttpRequest, ref: str) -> HttpResponseBase:
 
 
 # -- from the address to a question ------------------------------------------------------------------------
+
+
+def _met_client(request: HttpRequest, client_id: str, *, now: datetime) -> KnownClient:
+    """Return the client, whose document is fetched first if its name is the address of one and what we hold is old.
+
+    What we hold decides where the document can't be had: who waits waits, and who was admitted outlives their server.
+    Raises NotHere.
+    """
+    if not documents.is_address(client_id):
+        return _known(client_id)
+    try:
+        documents.look_up(client_id, address=str(request.META.get("REMOTE_ADDR", "")), now=now)
+    except (ClientAddressRefused, DocumentRefused, RegistrationsFull, TooManyAttempts) as error:
+        if client_for(client_id).standing is Standing.UNKNOWN:
+            raise ClientUnreachable(error) from error
+    return _known(client_id)
 
 
 def _known(client_id: str) -> KnownClient:

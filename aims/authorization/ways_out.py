@@ -20,7 +20,7 @@ View = Callable[..., HttpResponseBase]
 
 
 def page(view: View) -> View:
-    """Show what keeps a browser here as a page; nothing of this room is ever kept by a cache or sent on as a referrer."""
+    """Show what keeps a browser here as a page; no cache keeps it, and no other site hears of it as referrer."""
 
     @wraps(view)
     def shown(request: HttpRequest, /, *args: str, **kwargs: str) -> HttpResponseBase:
@@ -31,7 +31,8 @@ def page(view: View) -> View:
         except FormRefused as error:
             response = _trouble(request, RequestUnreadable(detail=error.public))
         response["Cache-Control"] = "no-store"
-        response["Referrer-Policy"] = "no-referrer"
+        # Not no-referrer: with it Chromium sends its forms with "Origin: null", which the check of origins refuses.
+        response["Referrer-Policy"] = "same-origin"
         return response
 
     return shown
@@ -53,4 +54,4 @@ def see_other(uri: str) -> HttpResponse:
 
 
 def _trouble(request: HttpRequest, error: NotHere) -> HttpResponse:
-    return render(request, "authorization/trouble.html", {"text": error.public}, status=error.status)
+    return render(request, "authorization/trouble.html", {"text": error.public, "why": error.why}, status=error.status)

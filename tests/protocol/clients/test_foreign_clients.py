@@ -5,23 +5,25 @@ The approver is a software authenticator that signs over HTTP, as in the unatten
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 import subprocess
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urljoin
 
 import pytest
 import requests
 from joserfc import jws, jwt
 from joserfc.jwk import KeySet
 
-from aims.demo.approver import Approver
+from aims.demo.approver import Approver, Page
 from aims.demo.client import CIBA
 from tests.support.running import AimsServer
 from tests.support.world import PAY, READ, RESOURCE, World, ciba_form, inhabit, payment
@@ -29,6 +31,10 @@ from tests.support.world import PAY, READ, RESOURCE, World, ciba_form, inhabit, 
 HERE = Path(__file__).parent
 INSTALL_WITHIN_S = 120
 STORY_WITHIN_S = 60
+TIMEOUT_S = 10
+EXPORT = "account_export"
+REDIRECT = "https://agent.example/cb"
+SCOPE = f"openid email offline_access {READ}"
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Lived:
 
 @pytest.fixture(scope="module")
 def lived(aims: AimsServer) -> Lived:
-    world = inhabit(aims)
+    world = inhabit(aims, also=_with_exports)
     return Lived(aims, world, world.enrolled(Approver)[0])
 
 
@@ -97,49 +103,45 @@ def test_openid_client_completes_ciba_poll_and_oauth4webapi_accepts_the_token(
 
 
 @pytest.mark.spec(
-    "RFC 6749", "4.1.3", "openid-client and oauth4webapi redeem, refresh, exchange, introspect and revoke"
+    "RFC 6749", "4.1", "openid-client and oauth4webapi push a request, redeem, refresh, exchange, introspect and revoke"
 )
-def test_openid_client_goes_from_a_code_to_the_end_of_its_family(lived: Lived, openid_client: Path) -> None:
-    agent = lived.world.agents[0]
+@pytest.mark.spec("RFC 9126", "2.1", "openid-client and oauth4webapi push a request with PKCE, DPoP and details")
+@pytest.mark.spec("RFC 9396", "7", "what the person left of the details is in the token response and in the token")
+def test_openid_client_goes_from_a_pushed_request_to_the_end_of_its_family(lived: Lived, openid_client: Path) -> None:
+    agent, paid = lived.world.agents[0], payment(9)
     task = {
         "issuer": lived.aims.base_url,
         "client_id": agent.identifier,
         "key": agent.key.as_dict(private=True),
         "audience": RESOURCE,
         "server_key": lived.world.server_key.as_dict(private=True),
-        "redirect_uri": "https://agent.example/cb",
-        "scope": READ,
+        "redirect_uri": REDIRECT,
+        "scope": SCOPE,
+        "own_scope": READ,
+        "details": [_export("2026"), _export("2025")],
+        "payment": paid,
     }
-    process = subprocess.Popen(
-        ["node", "agreement.mjs"],
-        cwd=openid_client,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin
-    assert process.stdout
-    process.stdin.write(json.dumps(task) + "\n")
-    process.stdin.flush()
-    begun = json.loads(process.stdout.readline())
-    process.stdin.write(_agreed(lived, task, begun) + "\n")
-    said, trouble = process.communicate(timeout=STORY_WITHIN_S)
-    assert process.returncode == 0, trouble
-    seen = {step.pop("step"): step for step in map(json.loads, said.splitlines())}
+    with _story(openid_client, "agreement.mjs", task) as story:
+        pushed = story.until("pushed")
+        story.tell(_agree(lived, pushed["address"], scope=SCOPE.split(), detail=["0"]))
+        asked = story.until("pushed a payment")
+        story.tell(_agree_and_sign(lived, asked["address"]))
+        seen = story.to_the_end()
     first, claims = seen["redeemed"], seen["validated"]["claims"]
-    assert (first["token_type"], first["nonce"]) == ("dpop", begun["nonce"])
-    assert (claims["scope"], claims["cnf"]) == (READ, {"jkt": begun["jkt"]})
+    assert (first["token_type"], first["nonce"]) == ("dpop", pushed["nonce"])
+    assert first["details"] == claims["authorization_details"] == [_export("2026")]  # the person unticked the other
+    assert (claims["scope"], claims["cnf"]) == (READ, {"jkt": pushed["jkt"]})
     assert seen["introspected"]["active"] is True
     assert seen["userinfo"] == {"sub": first["sub"], "email": lived.world.emails[0]}
     assert first["sub"] != claims["sub"]  # pairwise
-    assert (seen["refreshed"]["rotated"], seen["exchanged"]["issued_token_type"].rpartition(":")[2]) == (
-        True,
-        "access_token",
-    )
+    assert seen["refreshed"]["rotated"] is True
+    assert seen["exchanged"]["issued_token_type"].endswith(":access_token")
     assert seen["reused"] == {"error": "invalid_grant"}
     assert seen["ended"] == {"active": False, "below": False, "error": "invalid_grant"}
-    assert seen["on its own"] == {"active": True, "revoked": False}
+    assert seen["on its own"] == {"active": [True, True], "revoked": [False, False]}
+    approved = seen["approved"]["claims"]
+    assert (approved["authorization_details"], approved["approval"]["count"]) == ([paid], 1)
+    assert (approved["cnf"], seen["approved"]["refreshable"]) == ({"jkt": pushed["jkt"]}, False)
 
 
 @pytest.mark.spec("RFC 7523", "2.2", "a library's client assertion is accepted")
@@ -197,33 +199,95 @@ def test_the_payments_api_learns_by_introspection_that_the_token_is_good(lived: 
     assert PAY not in seen["scope"]
 
 
-def _agreed(lived: Lived, task: dict[str, Any], begun: dict[str, Any]) -> str:
-    """Return where the person's browser is sent when they agreed: the same verb that the pages call, on the server."""
-    code = lived.aims.manage("shell", "-v0", "-c", _AGREE.format(task=task | begun)).stdout.strip()
-    query = {"code": code, "state": begun["state"], "iss": lived.aims.base_url}
-    return f"{task['redirect_uri']}?{urlencode(query)}"
+@dataclass
+class Story:
+    """A script of node that stops to be told something. seen: by step."""
+
+    process: subprocess.Popen[str]
+    seen: dict[str, dict[str, Any]]
+
+    def tell(self, line: str) -> None:
+        """Say a line to it."""
+        assert self.process.stdin
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def until(self, step: str) -> dict[str, Any]:
+        """Read on until it took this step; return what it saw."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            if self._keep(line) == step:
+                return self.seen[step]
+        raise AssertionError(f"it ended before {step!r}: {self._trouble()}")
+
+    def to_the_end(self) -> dict[str, dict[str, Any]]:
+        """Let it finish; return all that it saw."""
+        said, trouble = self.process.communicate(timeout=STORY_WITHIN_S)
+        assert self.process.returncode == 0, trouble
+        for line in said.splitlines():
+            self._keep(line)
+        return self.seen
+
+    def _keep(self, line: str) -> str:
+        told = json.loads(line)
+        self.seen[told.pop("step")] = told
+        return list(self.seen)[-1]
+
+    def _trouble(self) -> str:
+        return self.process.communicate(timeout=STORY_WITHIN_S)[1]
 
 
-_AGREE = """
-from django.db import transaction
-from aims.authorization.models import Application, DelegationGrant
-from aims.authorization.services.codes import Standing, issue_code
-from aims.kit import clock
-task = {task!r}
-grant = DelegationGrant.objects.select_related("agent", "from_person").filter(agent__identifier=task["client_id"]).first()
-Application.objects.update_or_create(agent=grant.agent, defaults=dict(
-    client_id=task["client_id"], client_secret="", hash_client_secret=False, redirect_uris=task["redirect_uri"],
-    grant_types=["client_credentials", "urn:openid:params:grant-type:ciba", "authorization_code", "refresh_token"],
-))
-standing = Standing(
-    agent=grant.agent, person=grant.from_person, grant=grant, request=None, resource=task["audience"],
-    scope="openid email offline_access " + task["scope"], details=(), auth_time=clock.now(), acr="phr",
-    amr=("hwk", "user"), nonce=task["nonce"], jkt=task["jkt"],
-)
-with transaction.atomic():
-    print(issue_code(
-        standing, redirect_uri=task["redirect_uri"], code_challenge=task["code_challenge"], now=clock.now()))
-"""
+@contextlib.contextmanager
+def _story(folder: Path, script: str, task: dict[str, Any]) -> Iterator[Story]:
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(["node", script], cwd=folder, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    overdue = threading.Timer(STORY_WITHIN_S, process.kill)
+    overdue.start()
+    try:
+        story = Story(process, {})
+        story.tell(json.dumps(task))
+        yield story
+    finally:
+        overdue.cancel()
+        process.kill()
+        process.communicate()
+
+
+def _agree(lived: Lived, address: str, **ticked: list[str]) -> str:
+    """Let the person's browser come with a pushed request, and agree to what is ticked; return where it is sent."""
+    answer = _say_yes(lived, address, **ticked)
+    return answer.headers["Refresh"].removeprefix("0; url=")
+
+
+def _agree_and_sign(lived: Lived, address: str) -> str:
+    """Agree to a request for which a decision must be signed, and sign it; return where the browser is sent."""
+    answer = _say_yes(lived, address, detail=["0"])
+    assert answer.status_code == 303, answer.text
+    card = urljoin(address, answer.headers["Location"])
+    lived.person.decide(card, expect="Pay 12.50 EUR to Nordwind GmbH", decision="approve")
+    onward = card.replace("/inbox/", "/oauth/authorize/go-on/")
+    gone = lived.person.browser.get(onward, timeout=TIMEOUT_S, allow_redirects=False)
+    return gone.headers["Refresh"].removeprefix("0; url=")
+
+
+def _say_yes(lived: Lived, address: str, **ticked: list[str]) -> requests.Response:
+    browser = lived.person.browser
+    page = browser.get(address, timeout=TIMEOUT_S)
+    page.raise_for_status()
+    form = Page(page.text).fields | ticked | {"decision": "agree", "span": "86400"}
+    here = f"{lived.aims.base_url}/oauth/authorize/decide"
+    return browser.post(here, data=form, headers={"Referer": address}, timeout=TIMEOUT_S, allow_redirects=False)
+
+
+def _with_exports(configuration: dict[str, Any]) -> None:
+    """Let the agent have codes, and the payments API an action that details ask for and nobody has to sign."""
+    configuration["agents"][0]["redirect_uris"] = [REDIRECT]
+    action = {"name": "accounts.export", "title": "Export", "reversibility": "read-only", "detail_type": EXPORT}
+    configuration["resources"][0]["actions"].append(action)
+
+
+def _export(year: str) -> dict[str, Any]:
+    return {"type": EXPORT, "actions": ["accounts.export"], "locations": [RESOURCE], "year": year}
 
 
 def _token_for_reading(lived: Lived) -> str:
