@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aims.authorization.client_errors import NotWaiting, TrustRuleRefused
-from aims.authorization.errors import ClientSettingsRefused
+from aims.authorization.errors import ClientSettingsRefused, TrustRefused
 from aims.authorization.request_errors import AlreadyDecided, GrantChanged, GrantRefused
 from aims.console.errors import BodyTooLarge, JSONRefused, ManagedByPeople, QueryRefused, StateChanged
 from aims.credentials.errors import BundleRefused, KeysRefused
@@ -54,6 +54,8 @@ TABLE: dict[str, Errors] = {
     "client_registrations_refuse_create": (NotWaiting,),
     "trust_rules_create": (TrustRuleRefused,),
     "trust_rules_end_create": (TrustRuleRefused,),
+    "trusted_servers_create": (TrustRefused, *_KEYS),
+    "trusted_servers_retire_create": (TrustRefused,),
     "resources_create": (ResourceRefused, ActionRefused, IdentifierTaken, FieldRefused, *_KEYS),
     "resources_partial_update": (ManagedByPeople, StateChanged, ResourceRefused, ActionRefused, FieldRefused),
     "resources_keys_update": (ManagedByPeople, *_KEYS),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aims.authorization.models import Application, ApprovalRequest, AuthorizationCode, RefreshToken
+from aims.authorization.services.redeeming import AT_ONCE
 from aims.kit import clock
 from aims.policy.services import load_policy
 from tests.protocol.ciba.conftest import CIBA, Door
@@ -72,6 +73,7 @@ def test_a_yes_is_not_redeemed_by_two_doors(door: Door) -> None:
 def test_a_second_use_ends_the_approved_token(door: Door) -> None:
     ada, code, _ = approved(door)
     body = granted(ada.redeem(code))
+    AuthorizationCode.objects.update(consumed_at=clock.now() - AT_ONCE - timedelta(seconds=1))
     assert error(ada.redeem(code)) == "invalid_grant"
     assert introspected(ada, body["access_token"]) == {"active": False}
 

@@ -133,12 +133,9 @@ def test_without_a_policy_and_without_a_grant_nothing_is_allowed(on: Stage) -> N
     "grant_type",
     [
         "password",
-        "authorization_code",
-        "refresh_token",
         "implicit",
         "x",
         "urn:ietf:params:oauth:grant-type:device_code",
-        "urn:ietf:params:oauth:grant-type:jwt-bearer",
     ],
 )
 def test_grants_that_are_not_open_are_unsupported(on: Stage, grant_type: str) -> None:
@@ -218,7 +215,7 @@ def test_metadata_is_bytes_with_an_etag(on: Stage, path: str) -> None:
     body = response.json()
     assert body["issuer"] == settings.ISSUER
     assert "client_credentials" in body["grant_types_supported"]
-    assert "authorization_endpoint" not in body
+    assert body["authorization_endpoint"] == f"{settings.ISSUER}/oauth/authorize"
     assert body["authorization_details_types_supported"] == ["payment_initiation"]
     again = on.courier.http.get(f"/.well-known/{path}", HTTP_IF_NONE_MATCH=response["ETag"])
     assert (again.status_code, again.content) == (304, b"")

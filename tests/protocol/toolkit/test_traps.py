@@ -24,6 +24,7 @@ from oauth2_provider.oauth2_validators import GRANT_TYPE_MAPPING
 from oauth2_provider.views.base import AuthorizationView, TokenView
 from oauthlib.oauth2 import InvalidRequestError
 from pytest_django import Settings
+from rest_framework.request import Request
 
 from aims.authorization import pipeline
 from aims.authorization.models import AccessToken, Application, AuthorizationCode, DeviceCode, RefreshToken
@@ -181,7 +182,7 @@ def test_10_joined_headers_authenticate_nobody(door: Door) -> None:
     api = OwnAccessToken()
     for value in (f"Bearer {token}, Bearer {token}", f"DPoP {token}", f"Bearer  {token}"):
         with pytest.raises(Exception, match="invalid_token|Incorrect"):
-            api.authenticate(RequestFactory().get("/api/v1/agents/", HTTP_AUTHORIZATION=value))  # type: ignore[arg-type]
+            api.authenticate(Request(RequestFactory().get("/api/v1/agents/", HTTP_AUTHORIZATION=value)))
     machine, form = sent_to(door, "/oauth/token")
     joined = machine.post("/oauth/token", form, HTTP_AUTHORIZATION="Basic YTpi, Basic YTpi")
     assert error_of(joined) == (401, "invalid_client")

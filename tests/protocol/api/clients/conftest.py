@@ -72,6 +72,18 @@ def _granting(audience: str) -> Callable[[dict[str, Any]], None]:
     return also
 
 
+def _registered(steward: Steward) -> str:
+    """Let a client register itself; return the key of what waits for an admin."""
+    metadata = {
+        "client_name": "Aimed",
+        "redirect_uris": ["https://aimed.example/cb"],
+        "token_endpoint_auth_method": "none",
+    }
+    answer = requests.post(f"{steward.base_url}/oauth/register", json=metadata, timeout=WITHIN_S)
+    assert answer.status_code == 201, answer.text
+    return str(steward.call("GET", "client-registrations/").json()["items"][0]["ref"])
+
+
 def _fill(steward: Steward) -> None:
     """Make a row of each kind, for calls that should reach one."""
     owner = steward.call("GET", "people/").json()["items"][0]["ref"]
@@ -93,6 +105,10 @@ def _fill(steward: Steward) -> None:
             "trusted-servers": steward.made("trusted-servers/", {"issuer": "https://idp.example", "name": "Idp"})[
                 "ref"
             ],
+            "client-registrations": _registered(steward),
+            "trust-rules": steward.made(
+                "trust-rules/", {"kind": "redirect_host", "value": "c.example", "owner": owner}
+            )["ref"],
             "resources": steward.made("resources/", resource)["ref"],
             "policies": str(steward.call("GET", "policies/").json()["items"][0]["number"]),
             "approval-requests": steward.call("GET", "approval-requests/").json()["items"][0]["ref"],
