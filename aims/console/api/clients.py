@@ -27,8 +27,8 @@ STATES = [(state.value, state.value) for state in RegistrationState]
 class RegistrationSerializer(serializers.ModelSerializer[ClientRegistration]):
     """A registration as the API shows it. Its metadata is what the client says of itself."""
 
-    agent = serializers.SlugRelatedField[Agent](slug_field="ref", read_only=True)
-    rule = serializers.SlugRelatedField[TrustRule](slug_field="ref", read_only=True)
+    agent = serializers.SlugRelatedField[Agent](slug_field="ref", read_only=True, allow_null=True)
+    rule = serializers.SlugRelatedField[TrustRule](slug_field="ref", read_only=True, allow_null=True)
     metadata = serializers.DictField()
 
     class Meta:

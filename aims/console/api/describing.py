@@ -14,7 +14,7 @@ from aims.console.api.problems import MEDIA_TYPE, TEXTS
 from aims.console.api.refusals import BODY, LIST, TABLE, codes_of
 from aims.kit.forms import MACHINE_BODY_MAX_BYTES
 
-UNVERSIONED = ("/keys/", "/chain/")  # what a viewset with versions answers without one
+UNVERSIONED = ("/keys/", "/chain/", "/metadata/")  # what a viewset with versions answers without one
 METHODS = ("get", "post", "put", "patch", "delete")
 BODY_LIMIT = f"{MACHINE_BODY_MAX_BYTES // 1024} KiB"
 ABOUT = f"""Agents, resources, grants, policies, people and the audit log. Nothing here decides an approval request or
