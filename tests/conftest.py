@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Generator
@@ -61,6 +62,24 @@ def _belongs(item: pytest.Item) -> bool:
     if IS_POSTGRES:
         return not SQLITE_ONLY & set(item.path.parts)
     return item.get_closest_marker("scaled") is None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Hide from a test the event loop that a browser before it left running in this thread.
+
+    Whoever drives a browser needs that loop, and Django would refuse the database beside it. Nobody else is excused.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if "playwright" in getattr(item, "fixturenames", ()):
+            patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+            return (yield)
+        left = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            return (yield)
+        finally:
+            asyncio._set_running_loop(left)
 
 
 @pytest.hookimpl(wrapper=True)

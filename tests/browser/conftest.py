@@ -23,9 +23,6 @@ QUIET = [
     "--disable-sync",
 ]
 
-# Playwright keeps an event loop in the test's thread; Django would then refuse the database there.
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-
 
 def chromium() -> str | None:
     """Return the path of a Chromium, or None."""

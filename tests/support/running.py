@@ -108,7 +108,7 @@ def deployment(var: Path, *, port: int, **extra: str) -> AimsServer:
         shutil.copyfile(_migrated(server), var / "aims.sqlite3")
     from audit.checkpoints import create_log_key  # needs the apps, which not everybody who reads ROOT has
 
-    create_log_key(var / "log.key")
+    create_log_key(Path(extra.get("AIMS_LOG_KEY_FILE", var / "log.key")))
     return server
 
 
