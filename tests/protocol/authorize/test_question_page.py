@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -28,9 +29,9 @@ def at(courier: Acting, ada: User) -> Desk:
 
 def give(at: Desk, person: User, **changed: object) -> DelegationGrant:
     """Give Courier something that it does not ask for here, so that the question is asked all the same."""
-    terms = {"from_person": person, "agent": at.courier.agent, "resource": Resource.objects.get()}
+    terms: dict[str, Any] = {"from_person": person, "agent": at.courier.agent, "resource": Resource.objects.get()}
     terms |= {"actions": ("drafts.write",), "detail_types": (), "until_at": clock.now() + timedelta(days=2)} | changed
-    return give_grant(GiveGrant(**terms), by=BY, now=clock.now())  # type: ignore[arg-type]
+    return give_grant(GiveGrant(**terms), by=BY, now=clock.now())
 
 
 @pytest.mark.parametrize(("scope", "span_s"), [("accounts.read", HOUR_S), ("accounts.read offline_access", DAY_S)])
