@@ -82,13 +82,13 @@ def issue(row: Issue) -> None:
     Whose agent is being changed is written by itself, as that waits.
     """
     outcome = written(row)
-    issuing.judge(row, outcome if outcome.is_as_seen else issuing.alone(row))
+    issuing.judge(row, outcome if outcome.is_as_seen else issuing.alone(row, waits=True))
 
 
 def written(row: Issue) -> Outcome:
     """Return what became of a row: written together with others, or by itself where nothing gathers or a budget is metered."""
     committer = running()
-    return issuing.alone(row) if committer is None or row.is_metered else committer.submit(row)
+    return issuing.alone(row, waits=False) if committer is None or row.is_metered else committer.submit(row)
 
 
 def admit() -> None:

@@ -180,13 +180,11 @@ class Outcome:
 OUTDATED = Outcome(is_as_seen=False)
 
 
-def alone(row: Issue) -> Outcome:
-    """Write one by itself: spend the proofs, store the token's row and its entry. Waits for who is changing its agent.
-
-    Raises BudgetSpent (nothing was written).
-    """
-    write = _waiting_statement if is_possible() and not row.is_metered else in_one_transaction
-    return write([row])[0]
+def alone(row: Issue, *, waits: bool) -> Outcome:
+    """Write one by itself. waits: for who is changing its agent. Raises BudgetSpent (nothing was written)."""
+    if is_possible() and not row.is_metered:
+        return in_one_statement([row], waits=waits)[0]
+    return in_one_transaction([row])[0]
 
 
 def judge(row: Issue, outcome: Outcome) -> None:
@@ -219,10 +217,6 @@ def in_one_statement(batch: Sequence[Issue], *, waits: bool) -> list[Outcome]:
         outcomes[number] = Outcome(True, fresh, has_own)
     announce()
     return outcomes
-
-
-def _waiting_statement(batch: Sequence[Issue]) -> list[Outcome]:
-    return in_one_statement(batch, waits=True)
 
 
 def in_one_transaction(batch: Sequence[Issue]) -> list[Outcome]:
