@@ -1,16 +1,16 @@
 """Django for ``/oauth/`` alone, on the event loop: the same request, URLs, views and response at a third of the cost.
 
 Django's own handler makes a thread for each request, a task that waits for the client to hang up, a spooled file and
-three signals. Here the body is capped, ordinary views run in the threads of ``endpoints/on_loop.py``, which give their
-connections back, and a view on the loop can't ask the database: Django refuses that. Whoever hangs up is not noticed,
-and what was begun for it is finished. What it uses of Django is pinned by ``tests/protocol/oauth/test_on_loop.py``.
+three signals. Here the body is capped, the view of a path is looked up once, ordinary views run in the threads of
+``endpoints/on_loop.py``, which give their connections back, and a view on the loop can't ask the database: Django refuses
+that. Whoever hangs up is not noticed, and what was begun for it is finished. What it uses of Django is pinned by ``tests/protocol/oauth/test_on_loop.py``.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -18,13 +18,15 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
-from django.urls import get_resolver, set_script_prefix
+from django.urls import ResolverMatch, get_resolver, set_script_prefix
+from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
 from aims.authorization.endpoints import on_loop
 from aims.kit.forms import MACHINE_BODY_MAX_BYTES
 
 TOKEN = "oauth/token"  # the route in ``authorization/urls.py``
+PATHS_KEPT = 64
 
 
 class LeanHandler(ASGIHandler):
@@ -52,13 +54,42 @@ class LeanHandler(ASGIHandler):
         if not response.streaming and not response.has_header("Content-Length"):
             response["Content-Length"] = str(len(response.content))
         await self.send_response(response, send)
-        response.close()
+        _close(response)
+
+    async def get_response_async(self, request: HttpRequest) -> Any:
+        """Return the answer; what went wrong is logged here and not from a thread."""
+        response = await self._middleware_chain(request)
+        response._resource_closers.append(request.close)
+        if response.status_code >= 400:
+            log_response("%s: %s", response.reason_phrase, request.path, response=response, request=request)
+        return response
+
+    def make_view_atomic(self, view: Any) -> Any:
+        """Return the view: no transaction spans a request here."""
+        return view
 
     def resolve_request(self, request: HttpRequest) -> Any:
         """Find the view; an ordinary one is sent to a thread."""
-        view, args, kwargs = super().resolve_request(request)
-        is_token = request.resolver_match.route == TOKEN  # type: ignore[union-attr]  # super has set it
-        return (partial(on_loop.token, ordinary=view) if is_token else _threaded(view)), args, kwargs
+        match = request.resolver_match = _match(settings.ROOT_URLCONF, request.path_info)
+        is_token = match.route == TOKEN
+        view = partial(on_loop.token, ordinary=match.func) if is_token else _threaded(match.func)
+        return view, match.args, match.kwargs
+
+
+@lru_cache(maxsize=PATHS_KEPT)
+def _match(urlconf: str, path: str) -> ResolverMatch:
+    """Return where a path leads. Raises Resolver404, which is not kept."""
+    return get_resolver(urlconf).resolve(path)
+
+
+def _close(response: Any) -> None:
+    """Let go of what the request held, as ``HttpResponse.close`` does, without its signal.
+
+    What listens to that closes databases and caches, of which a loop has none: the threads close theirs.
+    """
+    for close in response._resource_closers:
+        close()
+    response.closed = True
 
 
 def _threaded(view: Callable[..., HttpResponse]) -> Callable[..., Any]:

@@ -13,7 +13,6 @@ from typing import Any
 
 from aims.authentication.claims import check_jti, is_for_us, life_of
 from aims.authentication.errors import InvalidClient
-from aims.authentication.keys import import_key
 from aims.authentication.replay import Proof
 from aims.credentials import queries as credentials
 from aims.credentials.services.registered import refresh_source
@@ -101,7 +100,7 @@ def check_signed(assertion: Assertion, holder_ref: str, *, now: datetime) -> Non
     try:
         if key is None:
             raise AssertionRefused("unknown_key", "no such key is known")
-        verify(assertion.token, key=import_key(key.jwk))
+        verify(assertion.token, key=key.key())
     except JoseRefused as error:
         raise AssertionRefused(error.code, error.detail) from error
 

@@ -22,6 +22,7 @@ from aims.resource_server.errors import InvalidProof, UseNonce
 from aims.resource_server.jws import ALGORITHMS as READABLE
 
 HEADER = "DPoP"
+META_NAME = "HTTP_DPOP"  # where a request has it; request.headers would spell every header anew
 ALGORITHMS = OURS & READABLE
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from functools import cache, lru_cache
-from typing import Any
+from collections.abc import Collection
+from functools import cache
 
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from aims.authentication.errors import InvalidClient
 from aims.credentials.jwks import PublicKey
-from aims.kit.jose import RSA_MIN_BITS, JoseKey, JoseRefused, Unverified, import_public, parse, verify
+from aims.kit.jose import RSA_MIN_BITS, JoseKey, JoseRefused, Unverified, parse, verify
 
 
 def parsed(token: str, *, algorithms: frozenset[str], typ: Collection[str | None]) -> Unverified:
@@ -24,20 +23,10 @@ def parsed(token: str, *, algorithms: frozenset[str], typ: Collection[str | None
 def is_signed(token: Unverified, key: PublicKey | None) -> bool:
     """Return whether this key signed it; without a key, after the same work, that none did."""
     try:
-        verify(token, key=import_key(key.jwk) if key else _nobodys_key(str(token.header["alg"])))
+        verify(token, key=key.key() if key else _nobodys_key(str(token.header["alg"])))
     except JoseRefused:
         return False
     return key is not None  # nobody can sign with nobody's key; this is for the reader
-
-
-def import_key(jwk: Mapping[str, Any]) -> JoseKey:
-    """Return the key of a JWK we stored; reading one costs 15 µs, so it is kept by its text."""
-    return _import_text(tuple(sorted((name, value) for name, value in jwk.items() if isinstance(value, str))))
-
-
-@lru_cache(maxsize=4096)
-def _import_text(members: tuple[tuple[str, str], ...]) -> JoseKey:
-    return import_public(dict(members))
 
 
 @cache

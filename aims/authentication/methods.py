@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from django.http import HttpRequest
+from django.http.request import HttpHeaders
 from django.utils.translation import gettext as _
 
 from aims.authentication import jwt_svid, mtls, private_key_jwt, wimse, wit
@@ -24,6 +25,7 @@ METHODS = (
     wimse.WIT_WPT,
     wimse.HTTP_SIGNATURE,
 )
+_OF_WIT = frozenset(HttpHeaders.to_wsgi_name(name) for name in (wit.HEADER, wit.PROOF_HEADER))
 BY_CERTIFICATE: Collection[str] = mtls.METHODS.keys()
 
 
@@ -54,15 +56,16 @@ def _proved(
 ) -> tuple[Client, str]:
     """Return the client and the method that it used. Spec: RFC 6749 §2.3: one method a request."""
     has_assertion = "client_assertion" in form or "client_assertion_type" in form
-    has_wit = wit.HEADER in request.headers or wit.PROOF_HEADER in request.headers
-    if has_assertion + has_wit + ("client_secret" in form) + ("Authorization" in request.headers) > 1:
+    sent = request.META  # request.headers would spell every header anew, to find three
+    has_wit, has_header = not _OF_WIT.isdisjoint(sent), "HTTP_AUTHORIZATION" in sent
+    if has_assertion + has_wit + ("client_secret" in form) + has_header > 1:
         raise ManyMethods
     client_id = single(form, "client_id")
     if has_assertion:
         return _by_assertion(form, client_id, now=now, may_recall=may_recall)
     if has_wit:
         return wimse.authenticate(request, client_id=client_id, now=now)
-    if "client_secret" in form or "Authorization" in request.headers:
+    if "client_secret" in form or has_header:
         raise InvalidClient(_("Authenticate with private_key_jwt."), reason="no_assertion")
     return _by_certificate(request, client_id, registered=registered, now=now, may_be_public=may_be_public)
 

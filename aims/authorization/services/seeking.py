@@ -67,6 +67,15 @@ class Terms:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What an agent may do for a person already. ref: of the grant; may: what its actions are called."""
+
+    ref: str
+    may: tuple[str, ...]
+    until_at: datetime
+
+
 def sought_by(agent: Agent, requested: Requested) -> Sought:
     """Return what a request seeks. Raises InvalidTarget, InvalidScope, InvalidAuthorizationDetails."""
     if not requested.resource:
@@ -131,6 +140,16 @@ def remembered(
     theirs = [grant for grant in grants if grant.from_person_id == person.pk]
     read_before = {consent.grant_id: consent for consent in Consent.objects.filter(grant__in=theirs)}
     return next((grant for grant in theirs if _is_read(requested, read_before.get(grant.pk))), None)
+
+
+def held_from(person: User, agent: Agent, resource: Resource, *, now: datetime) -> list[Held]:
+    """Return what this person lets an agent do at a resource, also from a later day on, the newest first."""
+    titles = dict(resource.actions.values_list("name", "title"))
+    live = queries.live_grants(now=now).filter(from_person=person, agent=agent, resource=resource)
+    return [
+        Held(ref=grant.ref, may=tuple(titles.get(name, name) for name in grant.actions), until_at=grant.until_at)
+        for grant in live.order_by("-pk")
+    ]
 
 
 def narrowed(requested: Requested, terms: Terms) -> Requested:
