@@ -40,7 +40,7 @@ def at(courier: Acting, ada: User) -> Desk:
 def redeemed(at: Desk, *, ticked: list[str] | None = None, **changed: Any) -> dict[str, Any]:
     """Ask, agree to what is ticked (everything unless told), and use the code."""
     at.asked = changed
-    answer = at.answers(at.pushed(), **({} if ticked is None else {"scope": ticked}))
+    answer = at.answers(at.pushed(), scope=changed["scope"].split() if ticked is None else ticked)
     form = {"grant_type": "authorization_code", "code": went(answer)["code"], "redirect_uri": BACK}
     return tokens(at, form | {"code_verifier": VERIFIER})
 
