@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aims.authentication.errors import InvalidDpopProof, UseDpopNonce
 from aims.authorization.client_errors import NotWaiting, TrustRuleRefused
-from aims.authorization.errors import ClientSettingsRefused, TrustRefused
+from aims.authorization.errors import ClientSettingsRefused, InvalidRequest, TrustRefused
 from aims.authorization.request_errors import AlreadyDecided, GrantChanged, GrantRefused
 from aims.console.errors import BodyTooLarge, JSONRefused, ManagedByPeople, QueryRefused, StateChanged
 from aims.credentials.errors import BundleRefused, KeysRefused
@@ -33,6 +34,8 @@ Errors = tuple[type[AimsError], ...]
 ADDRESS_CODES = ("malformed", "scheme")
 BODY: Errors = (BodyTooLarge, JSONRefused)
 LIST: Errors = (QueryRefused,)
+# What every operation can answer to the token and its proof, besides ``invalid_token``. Spec: RFC 6750 §3.1, RFC 9449 §7.1.
+ENTRANCE = ((400, InvalidRequest.code), (401, InvalidDpopProof.code), (401, UseDpopNonce.code))
 _KEYS: Errors = (KeysRefused, FetchRefused)
 _MOVE: Errors = (UnlawfulMove, FieldRefused)
 
