@@ -21,6 +21,8 @@ from aims.authorization.services import families, trees
 from aims.authorization.services.policy import POSTURE_UNKNOWN
 from aims.authorization.services.requests import cancel
 from aims.identifier.models import Agent
+from aims.kit.nudge import Topic, nudge
+from aims.people.models import User
 from audit.write import NOBODY, Facts, record
 
 JTIS_MAX = 200  # named in one entry; the others are counted
@@ -75,7 +77,14 @@ def _end(rows: Sequence[AccessToken], facts: Facts, *, reason: str, grant: str |
     AccessToken.of_every_kind.filter(pk__in=[row.pk for row in rows]).update(revoked_at=now)
     jtis = [str(row.jti) for row in rows[:JTIS_MAX]]
     record(TokensEnded(reason=reason, grant=grant, count=len(rows), jtis=jtis), by=by, facts=facts)
+    nudge(Topic.INBOX, to=_concerned(rows))
     return len(rows)
+
+
+def _concerned(rows: Sequence[AccessToken]) -> set[str]:
+    """Return who may have these tokens before them: those who answer for their agents, and whom they were for."""
+    owners = User.objects.filter(owned_agents__in={row.agent_id for row in rows}).values_list("ref", flat=True)
+    return {*owners, *(row.subject_ref for row in rows)}
 
 
 def _facts(agent: Agent, resource: str | None, reason: str) -> Facts:
