@@ -139,16 +139,17 @@ class Committer(Generic[R, O]):
 
     def _put_arrived(self, loop: asyncio.AbstractEventLoop) -> None:
         """Put what a loop decided in one turn; refuse what there is no room for."""
-        refused = []
+        refused = list[tuple[Future[object] | asyncio.Future[object], Unavailable]]()
         with self._changed:
             for waiting in self._arriving.pop(loop):
                 try:
                     self._refuse()
-                except Unavailable as error:
-                    refused.append((waiting.told, error))
+                except Unavailable as full:
+                    refused.append((waiting.told, full))
                 else:
                     self._enqueue(waiting)
-        _settle_all(refused)
+        for told, error in refused:
+            _settle(told, error)
 
     def _enqueue(self, waiting: _Waiting[R]) -> None:
         self._begin()
