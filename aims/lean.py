@@ -3,7 +3,8 @@
 Django's own handler makes a thread for each request, a task that waits for the client to hang up, a spooled file and
 three signals. Here the body is capped, the view of a path is looked up once, ordinary views run in the threads of
 ``endpoints/on_loop.py``, which give their connections back, and a view on the loop can't ask the database: Django refuses
-that. Whoever hangs up is not noticed, and what was begun for it is finished. What it uses of Django is pinned by ``tests/protocol/oauth/test_on_loop.py``.
+that. A token that is granted on the loop is answered with the headers that middleware and views gave the first such answer.
+Whoever hangs up is not noticed, and what was begun for it is finished. What it uses of Django is pinned by ``tests/protocol/oauth/test_on_loop.py``.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
 from aims.authorization.endpoints import on_loop
+from aims.authorization.endpoints.on_loop import Granted
 from aims.kit.forms import MACHINE_BODY_MAX_BYTES
 
-TOKEN = "oauth/token"  # the route in ``authorization/urls.py``
+TOKEN_PATH = "/oauth/token"  # in ``authorization/urls.py``
+CONTENT_LENGTH = "Content-Length"
 PATHS_KEPT = 64
 
 
@@ -34,6 +37,7 @@ class LeanHandler(ASGIHandler):
 
     def load_middleware(self, is_async: bool = True) -> None:
         """Wrap the view in MACHINE_MIDDLEWARE: the other classes step aside for machines anyway."""
+        self._headers: dict[bool, list[tuple[bytes, bytes]]] = {}  # of a granted token, by whether it came by TLS
         self._view_middleware: list[object] = []
         self._exception_middleware: list[object] = []
         self._template_response_middleware: list[object] = []
@@ -50,11 +54,28 @@ class LeanHandler(ASGIHandler):
             return
         set_script_prefix(get_script_prefix(scope))
         request, refusal = self.create_request(scope, io.BytesIO(body))
+        came_to = None
+        if request is not None and request.path_info == TOKEN_PATH:
+            came_to = request.came_to = await on_loop.attempt(request)  # type: ignore[attr-defined]  # for resolve_request
+        if isinstance(came_to, Granted) and (headers := self._kept_headers(came_to)):
+            await _send(came_to.body(), headers, send)
+            return
         response: Any = refusal if request is None else await self.run_get_response(request)
-        if not response.streaming and not response.has_header("Content-Length"):
-            response["Content-Length"] = str(len(response.content))
+        if isinstance(came_to, Granted):
+            self._keep_headers(came_to, response)
+        if not response.streaming and not response.has_header(CONTENT_LENGTH):
+            response[CONTENT_LENGTH] = str(len(response.content))
         await self.send_response(response, send)
         _close(response)
+
+    def _kept_headers(self, granted: Granted) -> list[tuple[bytes, bytes]] | None:
+        return self._headers.get(granted.call.request.is_secure()) if granted.is_like_others else None
+
+    def _keep_headers(self, granted: Granted, response: HttpResponse) -> None:
+        """Keep what middleware and views said of a token that was granted: of the next they would say the same."""
+        if granted.is_like_others and response.status_code == 200:
+            headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+            self._headers[granted.call.request.is_secure()] = headers
 
     async def get_response_async(self, request: HttpRequest) -> Any:
         """Return the answer; what went wrong is logged here and not from a thread."""
@@ -71,15 +92,24 @@ class LeanHandler(ASGIHandler):
     def resolve_request(self, request: HttpRequest) -> Any:
         """Find the view; an ordinary one is sent to a thread."""
         match = request.resolver_match = _match(settings.ROOT_URLCONF, request.path_info)
-        is_token = match.route == TOKEN
-        view = partial(on_loop.token, ordinary=match.func) if is_token else _threaded(match.func)
-        return view, match.args, match.kwargs
+        came_to = getattr(request, "came_to", None)
+        if came_to is None:
+            return _threaded(match.func), match.args, match.kwargs
+        goes_on = came_to.goes_on if isinstance(came_to, Granted) else came_to
+        return partial(goes_on, match.func), match.args, match.kwargs
 
 
 @lru_cache(maxsize=PATHS_KEPT)
 def _match(urlconf: str, path: str) -> ResolverMatch:
     """Return where a path leads. Raises Resolver404, which is not kept."""
     return get_resolver(urlconf).resolve(path)
+
+
+async def _send(body: bytes, headers: list[tuple[bytes, bytes]], send: Any) -> None:
+    """Send an answer of 200."""
+    length = (b"Content-Length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _close(response: Any) -> None:

@@ -16,7 +16,7 @@ from aims.authorization.authorize_errors import (
     UnsupportedResponseType,
 )
 from aims.authorization.errors import InvalidAuthorizationDetails, InvalidRequest, InvalidScope, InvalidTarget
-from aims.authorization.identity import IDENTITY, OFFLINE
+from aims.authorization.identity import IDENTITY, OFFLINE, grounded
 from aims.authorization.wanted import WantedRefused, read_details
 from aims.kit.forms import Form, single
 
@@ -75,6 +75,7 @@ def read(parameters: Mapping[str, Any]) -> Requested:
     _response(parameters)
     details = _details(parameters.get("authorization_details"))
     scope = _scope(parameters.get("scope"))
+    _sign_in(scope, details)
     return Requested(
         redirect_uri=str(parameters.get("redirect_uri", "")),
         state=_text(parameters, "state", STATE_MAX),
@@ -129,6 +130,16 @@ def _scope(value: str | None) -> tuple[str, ...]:
     return words
 
 
+def _sign_in(scope: tuple[str, ...], details: tuple[dict[str, Any], ...]) -> None:
+    """OpenID Connect Core 1.0 §3.1.2.1, §5.4, §11: its words say more about something, and stand on nothing alone."""
+    if grounded(scope) != scope:
+        raise InvalidScope("profile and email need openid beside them.")
+    if scope == (OFFLINE,) and not details:
+        raise InvalidScope("offline_access needs openid or an action of a resource beside it.")
+    if not scope and not details:
+        raise InvalidScope("Say in scope or authorization_details what you want to do.")
+
+
 def _details(value: str | None) -> tuple[dict[str, Any], ...]:
     try:
         return read_details(value) if value else ()
@@ -139,10 +150,10 @@ def _details(value: str | None) -> tuple[dict[str, Any], ...]:
 def _resource(named: Any, details: tuple[dict[str, Any], ...], scope: tuple[str, ...]) -> str:
     """Return the one resource (RFC 8707 §2), or the location that all details share (RFC 9396 §2.2)."""
     places = set(named) or {place for detail in details for place in _locations(detail)}
-    if not places and not details and scope and set(scope) <= OF_SIGN_IN:
+    if not details and set(scope) <= OF_SIGN_IN:
+        if places:
+            raise InvalidScope("Name an action of the resource in the scope, or leave the resource out.")
         return ""
-    if not scope and not details:
-        raise InvalidScope("Say in scope or authorization_details what you want to do.")
     if len(places) != 1:
         raise InvalidTarget
     return str(places.pop())

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from aims.authorization import budget, cards
 from aims.authorization.authorize import Requested
 from aims.authorization.cards import money
-from aims.authorization.identity import EMAIL, OFFLINE, OPENID, PROFILE
+from aims.authorization.identity import EMAIL, OFFLINE, OPENID, PROFILE, grounded
 from aims.authorization.services.seeking import Sought, Terms
 from aims.authorization.wanted import Wanted
 
@@ -118,10 +118,11 @@ class ConsentForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Raises ValidationError where nothing is left, or a limit is none."""
         data = super().clean() or {}
-        left = [word for word in data.get("scope", []) if word in self.requested.actions]
+        data["scope"] = list(grounded(data.get("scope", [])))  # who takes openid away takes along what it would tell
+        left = [word for word in data["scope"] if word in self.requested.actions]
         if self.sought.resource is not None and not left and not data.get("detail"):
             raise forms.ValidationError(_("Nothing is left. Keep at least one thing, or deny."))
-        if self.sought.resource is None and not data.get("scope"):
+        if self.sought.resource is None and OPENID not in data["scope"]:
             raise forms.ValidationError(_("Nothing is left. Keep at least one thing, or deny."))
         for code in self.currencies:
             name = f"amount_{code}"

@@ -11,6 +11,7 @@ from aims.kit.ids import b64url
 
 OPENID, PROFILE, EMAIL, OFFLINE = "openid", "profile", "email", "offline_access"
 IDENTITY = frozenset({OPENID, PROFILE, EMAIL})  # scopes that open userinfo and nothing else
+OF_OPENID = frozenset({PROFILE, EMAIL})  # which claims openid tells: nothing without it (§5.4)
 CLAIMS = ("sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "at_hash", "name", "email")
 ID_TOKEN_LIFE_S = 300
 
@@ -23,6 +24,11 @@ def resource_scope(scope: str) -> tuple[str, ...]:
 def identity_scope(scope: str) -> tuple[str, ...]:
     """Return the words of a scope that mean something at userinfo."""
     return tuple(word for word in scope.split() if word in IDENTITY)
+
+
+def grounded(scope: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of a scope without those that need openid beside them and do not have it. Spec: §3.1.2.1, §5.4."""
+    return tuple(word for word in scope if word not in OF_OPENID or OPENID in scope)
 
 
 def id_token(

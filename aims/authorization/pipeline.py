@@ -211,8 +211,13 @@ def finished(call: Call, response: HttpResponse) -> HttpResponse:
 
 
 def answer(body: dict[str, Any], status: int = 200) -> HttpResponse:
-    """Return a JSON response. The default encoder is kept by ``json``; Django's own is made anew for every answer."""
-    return HttpResponse(json.dumps(body), status=status, content_type="application/json")
+    """Return a JSON response."""
+    return HttpResponse(spelled(body), status=status, content_type="application/json")
+
+
+def spelled(body: dict[str, Any]) -> bytes:
+    """Return a body as JSON. The default encoder is kept by ``json``; Django's own is made anew for every answer."""
+    return json.dumps(body).encode()
 
 
 def error_response(error: AimsError) -> HttpResponse:
@@ -297,9 +302,13 @@ def _scheme(call: Call) -> str:
     return tried if re.fullmatch(r"[A-Za-z0-9_-]{1,40}", tried) else _METHOD
 
 
+def gives_nonce(call: Call) -> bool:
+    """Return whether the answer hands out the nonce of now: to whoever uses proofs. Spec: RFC 9449 §8.2."""
+    return bool(settings.DPOP_NONCE) and dpop.META_NAME in call.request.META
+
+
 def _with_nonce(call: Call, response: HttpResponse) -> HttpResponse:
-    """Hand out the nonce of now to whoever uses proofs. Spec: RFC 9449 §8.2."""
-    if settings.DPOP_NONCE and dpop.META_NAME in call.request.META:
+    if gives_nonce(call):
         response[NONCE_HEADER] = dpop.nonces().current(call.now.timestamp())
     return response
 

@@ -190,8 +190,12 @@ def goes_on_at(request: ApprovalRequest, person: User, *, session_key: str) -> s
 
 def client_of(agent: Agent) -> Application:
     """Return the agent's client registration; an agent that registered nothing may use both grants, and polls."""
-    found = Application.objects.filter(agent=agent).first()
-    return found or Application(agent=agent, client_id=agent.identifier, client_secret="", grant_types=AGENT_GRANTS)
+    return Application.objects.filter(agent=agent).first() or unregistered(agent)
+
+
+def unregistered(agent: Agent) -> Application:
+    """Return what counts for an agent without a registration."""
+    return Application(agent=agent, client_id=agent.identifier, client_secret="", grant_types=AGENT_GRANTS)
 
 
 def live_grants(*, now: datetime) -> QuerySet[DelegationGrant]:

@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from aims.authentication import dpop
+from aims.authorization import fapi
 from aims.authorization.queries import live_grants
 from aims.authorization.target import MANAGEMENT_PATH
 from aims.identifier.models import Agent, Resource, Reversibility
@@ -34,12 +36,13 @@ def audience() -> str:
 
 
 def describe() -> dict[str, Any]:
-    """Return what our API says of itself (RFC 9728 §2): bearer tokens in the header, and no more than it checks."""
+    """Return what our API says of itself (RFC 9728 §2): how it takes tokens, and no more than it checks."""
     return metadata.document(
         identifier=audience(),
         authorization_servers=[settings.ISSUER],
-        takes_bearer=True,
-        proof_algorithms=(),
+        takes_bearer=not fapi.is_on(),
+        proof_algorithms=dpop.ALGORITHMS,
+        takes_certificates=True,
         name=NAME,
         documentation=f"{settings.ISSUER}/api/docs/",
         scopes=[spec.name for spec in SCOPES],

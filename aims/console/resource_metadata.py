@@ -47,7 +47,7 @@ def told_by(resource: Resource) -> ToldBy | None:
         detail_types=details,
     )
     if resource.identifier == audience():
-        document = describe()  # ours takes bearer tokens alone
+        document = describe()  # what it serves itself
     if jwks_uri := keys.jwks_uri_of(resource.ref):
         document["jwks_uri"] = jwks_uri
     return ToldBy(address=address, document=document, challenges=_challenges(address, scopes))

@@ -1,6 +1,7 @@
 """Group commit: one thread writes whatever has gathered while it wrote what came before, in one transaction.
 
-There is no timer: an idle process writes a batch of one at once. It knows no OAuth; what a row is, how many are written
+There is no timer: an idle process writes a batch of one at once, and a loop hands over together what it decided in one turn.
+It knows no OAuth; what a row is, how many are written
 and how one is found again is the writer's. Sharing a commit means sharing a fate, so every way to fail has its answer here:
 
 - a row that the database refuses: the batch is halved until it stands alone, and the others are written;
@@ -81,6 +82,7 @@ class Committer(Generic[R, O]):
     def __init__(self, writer: Writer[R, O], *, name: str) -> None:
         self._writer, self._name = writer, name
         self._queue: deque[_Waiting[R]] = deque()
+        self._arriving: dict[asyncio.AbstractEventLoop, list[_Waiting[R]]] = {}  # each touched by its loop alone
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._batch: Sequence[_Waiting[R]] = ()  # what is being written
@@ -105,9 +107,13 @@ class Committer(Generic[R, O]):
 
     async def submitted(self, row: R) -> O:
         """Return, as ``submit``, to whoever waits on a loop."""
+        _refuse_in_transaction()
         loop = asyncio.get_running_loop()
         told: asyncio.Future[O] = loop.create_future()
-        self._put(_Waiting(row, told, loop))  # type: ignore[arg-type]
+        arriving = self._arriving.setdefault(loop, [])
+        if not arriving:  # behind all that is ready now: a commit costs more than a row, and a wake-up more than a list
+            loop.call_soon(self._put_arrived, loop)
+        arriving.append(_Waiting(row, told, loop))  # type: ignore[arg-type]
         return await told
 
     def start(self) -> None:
@@ -126,13 +132,29 @@ class Committer(Generic[R, O]):
         self._refuse_all([*self._batch, *self._drained()])
 
     def _put(self, waiting: _Waiting[R]) -> None:
-        if connection.in_atomic_block:
-            raise RuntimeError("a row that is submitted can't join a transaction")
+        _refuse_in_transaction()
         with self._changed:
             self._refuse()
-            self._begin()
-            self._queue.append(waiting)
-            self._changed.notify()
+            self._enqueue(waiting)
+
+    def _put_arrived(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Put what a loop decided in one turn; refuse what there is no room for."""
+        refused = list[tuple[Future[object] | asyncio.Future[object], Unavailable]]()
+        with self._changed:
+            for waiting in self._arriving.pop(loop):
+                try:
+                    self._refuse()
+                except Unavailable as full:
+                    refused.append((waiting.told, full))
+                else:
+                    self._enqueue(waiting)
+        for told, error in refused:
+            _settle(told, error)
+
+    def _enqueue(self, waiting: _Waiting[R]) -> None:
+        self._begin()
+        self._queue.append(waiting)
+        self._changed.notify()
 
     def _refuse(self) -> None:
         if self._is_closed or not self.is_ready:
@@ -235,6 +257,11 @@ class Committer(Generic[R, O]):
 
     def _refuse_all(self, waiting: Iterable[_Waiting[R]]) -> None:
         _tell((each, Unavailable()) for each in waiting)
+
+
+def _refuse_in_transaction() -> None:
+    if connection.in_atomic_block:
+        raise RuntimeError("a row that is submitted can't join a transaction")
 
 
 def _tell(outcomes: Iterable[tuple[_Waiting[R], object]]) -> None:

@@ -11,7 +11,7 @@ from aims.authentication.client import Client
 from aims.authorization import queries
 from aims.authorization.errors import InvalidGrant, InvalidRequest, Outdated, UnauthorizedClient
 from aims.authorization.pipeline import Call, answer
-from aims.authorization.services import polling, redemption
+from aims.authorization.services import polling, redemption, redemption_row
 from aims.authorization.services.backchannel import once, record_refusal
 from aims.identifier.models import Agent
 from aims.kit.errors import AimsError
@@ -24,6 +24,10 @@ AUTH_REQ_ID_MAX = 256
 def handle(call: Call) -> HttpResponse:
     """Answer a poll; its verb spends the proof and settles its refusals: a poll in vain is no entry."""
     _raise_if_in_time(call)
+    if redeemed := _redeemed(call):
+        return answer(redeemed)
+    if call.is_recalled:
+        raise Outdated  # nothing was written: once more, with what the database says now
     call.is_settling = True
     return answer(ciba_token(call.client, call.form, now=call.now))
 
@@ -37,8 +41,14 @@ def _raise_if_in_time(call: Call) -> None:
     if pending:
         call.is_settling = True
         raise pending
-    if call.is_recalled:
-        raise Outdated  # nothing was written: once more, with what the database says now
+
+
+def _redeemed(call: Call) -> dict[str, Any] | None:
+    """Return the token response where all is as it was when the person said yes; None: nothing was written."""
+    agent, auth_req_id = call.client.agent, call.value("auth_req_id")
+    if agent and auth_req_id and len(auth_req_id) <= AUTH_REQ_ID_MAX:
+        return redemption_row.redeem(call.client, agent, auth_req_id, now=call.now)
+    return None
 
 
 def ciba_token(client: Client, form: Form, *, now: datetime) -> dict[str, Any]:

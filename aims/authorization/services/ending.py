@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from django.db.models import Q
-
 from aims.authorization import queries
 from aims.authorization.events import TokensEnded
-from aims.authorization.impact import fallen_families, fallen_requests, fallen_tokens, tokens_at
-from aims.authorization.models import AccessToken, DelegationGrant, ForeignServer, TokenKind
+from aims.authorization.impact import fallen_families, fallen_requests, fallen_tokens, tokens_at, tokens_by
+from aims.authorization.models import AccessToken, DelegationGrant, ForeignServer
 from aims.authorization.request_errors import AlreadyDecided
 from aims.authorization.services import families, trees
 from aims.authorization.services.policy import POSTURE_UNKNOWN
@@ -62,8 +60,7 @@ def end_under(grant: DelegationGrant, *, by: str, now: datetime, reason: str = G
 
 def end_tokens_by(server: ForeignServer, *, reason: str, by: str, now: datetime) -> int:
     """End every token that was issued on another server's word, and what we said to it; return how many."""
-    said_to_it = Q(kind__in=[TokenKind.JWT_GRANT, TokenKind.ID_JAG], audience=server.issuer)
-    live = AccessToken.of_every_kind.filter(Q(foreign=server) | said_to_it, revoked_at=None, expires__gt=now)
+    live = tokens_by([server], now=now)
     trees.lock(live)
     rows = list(live.select_for_update(of=("self",), no_key=True).order_by("-pk"))
     facts = replace(NOBODY, resource=server.issuer, decision="deny", remediation=reason)

@@ -76,6 +76,21 @@ def stop() -> None:
         _running.pop().close()
 
 
+def issue(row: Issue) -> None:
+    """Write a token together with whatever else comes just now, from a thread. Raises as ``issuing.judge``; Unavailable, BudgetSpent.
+
+    Whose agent is being changed is written by itself, as that waits.
+    """
+    outcome = written(row)
+    issuing.judge(row, outcome if outcome.is_as_seen else issuing.alone(row, waits=True))
+
+
+def written(row: Issue) -> Outcome:
+    """Return what became of a row: written together with others, or by itself where nothing gathers or a budget is metered."""
+    committer = running()
+    return issuing.alone(row, waits=False) if committer is None or row.is_metered else committer.submit(row)
+
+
 def admit() -> None:
     """Raise Unavailable where this process can't write tokens just now: asked before any proof is verified."""
     if committer := running():

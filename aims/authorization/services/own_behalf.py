@@ -13,7 +13,8 @@ from aims.authorization import queries
 from aims.authorization.errors import AccessDenied, InteractionRequired
 from aims.authorization.models import DelegationGrant
 from aims.authorization.services import policy, tokens
-from aims.authorization.services.issuing import Issue, Seen, issue
+from aims.authorization.services.gathering import issue
+from aims.authorization.services.issuing import Issue, Seen
 from aims.authorization.services.metering import shares_of, with_room
 from aims.authorization.target import Target
 from aims.authorization.tokens import LEAST, TokenFacts, confirmation, expiry

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from aims.authorization import cards, queries
 from aims.authorization.asking import Asking, strictest
-from aims.authorization.models import ApprovalRequest, PushedRequest
+from aims.authorization.models import ApprovalRequest, DelegationGrant, PushedRequest
 from aims.authorization.wanted import Wanted, harder
 from aims.identifier.models import Agent, Resource
 from aims.people.models import User
@@ -17,6 +18,14 @@ from aims.policy.engine import Deny, PolicyFacts, evaluate
 
 POSTURE_UNKNOWN = "unknown"  # until attestation exists
 PROPOSED = "proposed"  # in place of a grant's ref: the one that the person is asked to give
+
+
+@dataclass(frozen=True, kw_only=True)
+class Around:
+    """What stands around a request just now. resource: None where it was retired. grants: that count, longest first."""
+
+    resource: Resource | None
+    grants: Sequence[DelegationGrant]
 
 
 def facts_for(
@@ -57,13 +66,25 @@ def consult(facts: Sequence[PolicyFacts]) -> Asking | Deny:
     return strictest([evaluate(each, policy=active) for each in facts])
 
 
-def consult_again(request: ApprovalRequest, *, now: datetime, binding: str | None = None) -> Asking | Deny:
+def consult_again(
+    request: ApprovalRequest, *, now: datetime, binding: str | None = None, around: Around | None = None
+) -> Asking | Deny:
     """Return what the policy of now says about a request that waits or was approved, with the facts of now.
 
-    binding: of the token that is about to be issued; None while there is none: what the request said.
+    binding: of the token that is about to be issued; None while there is none: what the request said. around: read
+    before, None to read it now.
     """
     bound = {} if binding is None else {"binding": binding}
-    return consult([_refreshed(request, kept | bound, now=now) for kept in request.facts])
+    here = around or around_of(request, now=now)
+    return consult([_refreshed(request, kept | bound, here, now=now) for kept in request.facts])
+
+
+def around_of(request: ApprovalRequest, *, now: datetime) -> Around:
+    """Return what stands around a request at a moment: of the grants, those of its subject and of the organisation."""
+    grants = queries.grants_covering(
+        agent=request.agent, person=request.subject, resource=request.resource, actions=(), types=(), now=now
+    )
+    return Around(resource=Resource.objects.filter(identifier=request.resource, retired_at=None).first(), grants=grants)
 
 
 def is_stricter(asking: Asking, request: ApprovalRequest, *, deciders: Sequence[str], now: datetime) -> bool:
@@ -96,14 +117,13 @@ def eligible_people(asking: Asking, *, subject: User, owner: User, moments: Sequ
     return list(queries.approvers(named, at=instants).order_by("ref"))
 
 
-def _refreshed(request: ApprovalRequest, kept: dict[str, Any], *, now: datetime) -> PolicyFacts:
-    agent, subject = request.agent, request.subject
+def _refreshed(request: ApprovalRequest, kept: dict[str, Any], around: Around, *, now: datetime) -> PolicyFacts:
+    covering = queries.covering(around.grants, actions={kept["action"]}, types={kept["detail_type"]}, now=now)
     fresh = {
-        "agent_state": agent.state,
-        "owner": agent.owner.ref,
-        "reversibility": _reversibility_now(kept),
-        "grant": _proposed(request, kept)
-        or _grant(agent, subject, kept["resource"], kept["action"], kept["detail_type"], now=now),
+        "agent_state": request.agent.state,
+        "owner": request.agent.owner.ref,
+        "reversibility": _reversibility_now(kept, around.resource),
+        "grant": _proposed(request, kept) or (covering[0].ref if covering else None),
     }
     return PolicyFacts.from_dict(kept | fresh)
 
@@ -114,8 +134,7 @@ def _proposed(request: ApprovalRequest, kept: dict[str, Any]) -> str | None:
     return PROPOSED if is_waiting else None
 
 
-def _reversibility_now(kept: dict[str, Any]) -> str:
-    resource = Resource.objects.filter(identifier=kept["resource"], retired_at=None).first()
+def _reversibility_now(kept: dict[str, Any], resource: Resource | None) -> str:
     action = resource and resource.actions.filter(name=kept["action"]).first()
     if not action:
         return "irreversible"  # gone from the registry: the hardest, until somebody says otherwise

@@ -235,6 +235,11 @@ def move(
         raise AlreadyDecided(detail=f"{request.ref} to {to}")
     for name, value in ({"state": to} | updates).items():
         setattr(request, name, value)
+    ring(request)
+
+
+def ring(request: ApprovalRequest) -> None:
+    """Ring for who waits for a request or may see it, once it has moved."""
     nudge(Topic.REQUEST, to=[request.ref])
     nudge(
         Topic.INBOX,

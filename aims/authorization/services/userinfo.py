@@ -7,32 +7,27 @@ from typing import Any
 
 from django.db import transaction
 
-from aims.authentication.dpop import KeyProof
 from aims.authentication.replay import spend
 from aims.authorization.errors import InsufficientScope, InvalidToken
 from aims.authorization.identity import OPENID
 from aims.authorization.identity import userinfo as claims_of
 from aims.authorization.models import AccessToken
+from aims.authorization.presenting import Presented
 from aims.authorization.services import tokens
 from aims.authorization.services.agreed import userinfo_audience
 from aims.authorization.services.subjects import pairwise
 from aims.kit.ids import digest
 
 
-def userinfo(token: str, *, key: KeyProof | None, now: datetime) -> dict[str, Any]:
-    """Return the claims that the token's scope opens. Raises InvalidToken, InsufficientScope, DpopReplayed.
-
-    key: that the request proved together with this token, None where it was sent as a bearer token.
-    """
+def userinfo(shown: Presented, *, now: datetime) -> dict[str, Any]:
+    """Return the claims that the token's scope opens. Raises InvalidToken, InsufficientScope, DpopReplayed."""
     with transaction.atomic():
-        row = _live(token, now=now)
+        row = _live(shown.token, now=now)
         if row is None or row.code is None or row.agent is None:
             raise InvalidToken
-        # RFC 9449 §7.2: a bound token counts with its key alone, and a bearer token is no more with one.
-        if row.jkt != (key.jkt if key else "") or row.x5t_s256:
-            raise InvalidToken(detail="another key")
-        if key:
-            spend(key.proof)
+        shown.check_holds(jkt=row.jkt, x5t_s256=row.x5t_s256)
+        if shown.key:
+            spend(shown.key.proof)
         if OPENID not in row.scope.split():
             raise InsufficientScope
         tokens.record_use(row)

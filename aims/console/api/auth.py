@@ -1,6 +1,6 @@
 """Who calls the management API: an agent with one of our own access tokens, and nobody else.
 
-Spec: RFC 6750 §2.1, §3.1; RFC 9068 §4.
+Spec: RFC 6750 §2.1, §3.1; RFC 8705 §3; RFC 9068 §4; RFC 9449 §7.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from aims.authentication.certificate import certificate_of
-from aims.authentication.errors import InvalidClient
+from aims.authentication.replay import spend
+from aims.authorization.endpoints import challenges
+from aims.authorization.errors import InvalidToken
 from aims.authorization.models import AccessToken
+from aims.authorization.presenting import NoToken, Presented, presented
 from aims.authorization.tokens import TYP
 from aims.console.events import CallRefused
 from aims.console.management import audience
@@ -27,10 +28,11 @@ from aims.credentials.models import KeyPurpose
 from aims.credentials.queries import own_key
 from aims.identifier.models import AgentState
 from aims.kit import clock
+from aims.kit.errors import AimsError
 from aims.kit.ids import digest
 from aims.kit.jose import JoseRefused, parse, verify
 from aims.resource_server.metadata import well_known_url
-from audit.write import NOBODY, Facts, count_failure, record
+from audit.write import NOBODY, Facts, record
 
 ALGORITHMS = frozenset({"ES256"})  # what we sign access tokens with
 
@@ -45,25 +47,39 @@ class Caller:
     is_authenticated: bool = True
 
 
+class Rejected(AuthenticationFailed):
+    """A token that opens nothing. cause: why, for the challenge and the problem document."""
+
+    def __init__(self, cause: AimsError) -> None:
+        self.cause = cause
+        super().__init__(code=cause.code)
+
+
 class OwnAccessToken(BaseAuthentication):
-    """RFC 6750 §2.1: a bearer token in the Authorization header; cookies and query parameters are not looked at."""
+    """RFC 6750 §2.1, RFC 9449 §7.1: a token in the Authorization header; cookies and query parameters are not looked at."""
 
     def authenticate(self, request: Request) -> tuple[Caller, Caller] | None:
-        """Return the caller, None where nobody tried. Raises AuthenticationFailed."""
-        scheme, _, token = str(request.META.get("HTTP_AUTHORIZATION", "")).partition(" ")
-        if not scheme:
+        """Return the caller, None where nobody tried. Raises Rejected; InvalidRequest where two tokens came."""
+        now = clock.now()
+        try:
+            caller = caller_of(presented(request._request, now=now), now=now)
+        except NoToken:
             return None
-        caller = caller_of(token, request._request, now=clock.now()) if scheme.lower() == "bearer" else None
-        if caller is None:
-            count_failure(str(request.META.get("REMOTE_ADDR", "")), "invalid_token")
-            raise AuthenticationFailed(code="invalid_token")
+        except AimsError as error:
+            challenges.note(request._request, error)
+            if challenges.status_of(error) != 401:
+                raise
+            raise Rejected(error) from error
         return caller, caller
 
     def authenticate_header(self, request: Request) -> str:
-        """Return the challenge; without a token it names no error. Spec: RFC 6750 §3."""
-        challenge = f'Bearer realm="{settings.ISSUER}"'
-        error = ', error="invalid_token"' if request.META.get("HTTP_AUTHORIZATION") else ""
-        return f'{challenge}{error}, resource_metadata="{well_known_url(audience())}"'  # RFC 9728 §5.1
+        """Return the challenge for who sent no token; it names no error. Spec: RFC 6750 §3."""
+        return challenge(request, NoToken())
+
+
+def challenge(request: Request, error: AimsError, *, scope: str = "") -> str:
+    """Return ``WWW-Authenticate`` of a refusal. Spec: RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1."""
+    return challenges.challenges(request._request, error, scope=scope, metadata_url=well_known_url(audience()))
 
 
 class HasManageScope(BasePermission):
@@ -90,37 +106,36 @@ def scopes_of(view: Any, method: str | None) -> set[str]:
     return {name for name in names if name}
 
 
-def caller_of(token: str, request: HttpRequest, *, now: datetime) -> Caller | None:
+def caller_of(shown: Presented, *, now: datetime) -> Caller:
     """Return who may call with this token now: ours, for this API, neither expired nor revoked, its agent active.
 
     Both are checked, the signature and the row: a token is nothing without its row, and a row is found only by it.
-    One that is bound to a certificate needs that one. Spec: RFC 9068 §4, RFC 8705 §3.
+    One that is bound to a key or a certificate needs it; a proof is used up by the call that it lets in, whatever the
+    scope allows then. Raises InvalidToken, DpopReplayed. Spec: RFC 9068 §4, RFC 8705 §3, RFC 9449 §7.1.
     """
+    row = _live(shown.token, now=now)
+    assert row.agent is not None
+    shown.check_holds(jkt=row.jkt, x5t_s256=row.x5t_s256)
+    if shown.key:
+        with transaction.atomic():
+            spend(shown.key.proof)
+    return Caller(client_id=row.agent.identifier, scopes=frozenset(row.scope.split()), jti=str(row.jti))
+
+
+def _live(token: str, *, now: datetime) -> AccessToken:
     claims = _claims(token)
     if claims is None or claims.get("iss") != settings.ISSUER or claims.get("aud") != audience():
-        return None
+        raise InvalidToken
     expires = claims.get("exp")
     if isinstance(expires, bool) or not isinstance(expires, int | float) or expires <= now.timestamp():
-        return None
+        raise InvalidToken
     rows = AccessToken.objects.select_related("agent").filter(
         token_checksum=digest(token), audience=audience(), expires__gt=now, revoked_at=None
     )
     row = rows.filter(agent__state=AgentState.ACTIVE, jti=claims.get("jti")).first()
     if row is None or row.agent is None or row.agent.identifier != claims.get("client_id"):
-        return None
-    if row.jkt:  # RFC 9449 §7.2: a bound token is no bearer token, and we ask for no proof here
-        return None
-    if row.x5t_s256 and row.x5t_s256 != _shown(request):
-        return None
-    return Caller(client_id=row.agent.identifier, scopes=frozenset(row.scope.split()), jti=str(row.jti))
-
-
-def _shown(request: HttpRequest) -> str | None:
-    try:
-        certificate = certificate_of(request)
-    except InvalidClient:
-        return None
-    return certificate.x5t_s256 if certificate else None
+        raise InvalidToken
+    return row
 
 
 def refused(request: Request, caller: Caller, *, code: str) -> None:

@@ -11,7 +11,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from aims.console.api.auth import scopes_of
 from aims.console.api.base import ApiViewSet
 from aims.console.api.problems import MEDIA_TYPE, TEXTS
-from aims.console.api.refusals import BODY, LIST, TABLE, codes_of
+from aims.console.api.refusals import BODY, ENTRANCE, LIST, TABLE, codes_of
 from aims.kit.forms import MACHINE_BODY_MAX_BYTES
 
 UNVERSIONED = ("/keys/", "/chain/", "/metadata/")  # what a viewset with versions answers without one
@@ -21,7 +21,8 @@ ABOUT = f"""Agents, resources, grants, policies, people and the audit log. Nothi
 enrols a passkey.
 
 **Getting in.** An access token of client credentials (RFC 6749 §4.4) whose `resource` is `<issuer>/api/v1/`, with a scope
-that was granted to the agent. Each operation names the scopes of which it needs one.
+that was granted to the agent. One that is bound to a key comes as `DPoP` with a proof of it (RFC 9449 §7), one that is bound to a
+certificate with that certificate (RFC 8705 §3). Each operation names the scopes of which it needs one.
 
 **Refusals** are problem documents (RFC 9457). `code` is stable and each operation lists its own; `detail` is for people;
 `errors` points at members (RFC 6901). An address that does not know a method answers 405 with `Allow`. Nothing has changed
@@ -60,9 +61,9 @@ PROBLEM = {
 }
 CHALLENGE = {
     "WWW-Authenticate": {
-        "description": "RFC 6750 §3: the error, and the scope that would do.",
+        "description": "RFC 6750 §3, RFC 9449 §7.1: the error, and the scope that would do.",
         "required": True,
-        "schema": {"type": "string", "pattern": "^Bearer "},
+        "schema": {"type": "string", "pattern": "^(Bearer|DPoP) "},
     }
 }
 ETAG = {
@@ -141,6 +142,7 @@ def _codes(operation: dict[str, Any], method: str, path: str) -> Iterator[tuple[
     name = str(operation["operationId"])
     shared = [401, 403, 406, *([404] if "{" in path else []), *([409] if method != "get" else [])]
     yield from ((status, TEXTS[status][0]) for status in shared)
+    yield from ENTRANCE
     yield from codes_of(TABLE.get(name, ()))
     if "requestBody" in operation:
         yield from ((status, TEXTS[status][0]) for status in (400, 415))

@@ -12,10 +12,11 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from aims.console.api.auth import Caller, refused, scopes_of
-from aims.console.management import audience
+from aims.authentication.errors import UseDpopNonce
+from aims.authorization.errors import InsufficientScope
+from aims.authorization.pipeline import NONCE_HEADER
+from aims.console.api.auth import Caller, Rejected, challenge, refused, scopes_of
 from aims.kit.errors import AimsError
-from aims.resource_server.metadata import well_known_url
 
 MEDIA_TYPE = "application/problem+json"
 TEXTS = {
@@ -34,6 +35,8 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """Return the problem document of expected trouble; None for what is a fault of ours."""
     if isinstance(error, AimsError):
         return _of_room(error, context)
+    if isinstance(error, Rejected):
+        return _rejected(error.cause, context)
     if isinstance(error, exceptions.ValidationError):
         return problem(400, *TEXTS[400], errors=list(_places(error.detail, "")))
     if isinstance(error, exceptions.ParseError):
@@ -65,6 +68,13 @@ def problem(
     return Response(body, status=status, headers=headers, content_type=MEDIA_TYPE)
 
 
+def _rejected(cause: AimsError, context: Mapping[str, Any]) -> Response:
+    headers = {"WWW-Authenticate": challenge(context["request"], cause)}
+    if isinstance(cause, UseDpopNonce):
+        headers[NONCE_HEADER] = cause.nonce
+    return problem(401, cause.code, str(cause.public), headers=headers)
+
+
 def _of_room(error: AimsError, context: Mapping[str, Any]) -> Response:
     request = context["request"]
     if error.status == 403 and isinstance(request.auth, Caller):
@@ -89,8 +99,7 @@ def _headers(error: Exception, status: int, context: Mapping[str, Any]) -> dict[
     if status == 403:
         # RFC 6750 §3.1: name the scope that would do.
         names = " ".join(sorted(scopes_of(view, context["request"].method)))
-        where = f'resource_metadata="{well_known_url(audience())}"'  # RFC 9728 §5.1
-        return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{names}", {where}'}
+        return {"WWW-Authenticate": challenge(context["request"], InsufficientScope(), scope=names)}
     return {"Allow": ", ".join(view.allowed_methods)} if status == 405 else {}
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aims.authorization.client_errors import NotWaiting, TrustRuleRefused
-from aims.authorization.errors import ClientSettingsRefused, TrustRefused
+from aims.authentication.errors import InvalidDpopProof, UseDpopNonce
+from aims.authorization.client_errors import AwaitsAdmission, NotWaiting, TrustRuleRefused
+from aims.authorization.errors import ClientSettingsRefused, InvalidRequest, TrustRefused
 from aims.authorization.request_errors import AlreadyDecided, GrantChanged, GrantRefused
 from aims.console.errors import BodyTooLarge, JSONRefused, ManagedByPeople, QueryRefused, StateChanged
 from aims.credentials.errors import BundleRefused, KeysRefused
@@ -33,6 +34,8 @@ Errors = tuple[type[AimsError], ...]
 ADDRESS_CODES = ("malformed", "scheme")
 BODY: Errors = (BodyTooLarge, JSONRefused)
 LIST: Errors = (QueryRefused,)
+# What every operation can answer to the token and its proof, besides ``invalid_token``. Spec: RFC 6750 §3.1, RFC 9449 §7.1.
+ENTRANCE = ((400, InvalidRequest.code), (401, InvalidDpopProof.code), (401, UseDpopNonce.code))
 _KEYS: Errors = (KeysRefused, FetchRefused)
 _MOVE: Errors = (UnlawfulMove, FieldRefused)
 
@@ -45,7 +48,7 @@ TABLE: dict[str, Errors] = {
     ),
     "agents_keys_update": (ManagedByPeople, StateChanged, *_KEYS),
     "agents_suspend_create": _MOVE,
-    "agents_resume_create": (ManagedByPeople, *_MOVE),
+    "agents_resume_create": (AwaitsAdmission, ManagedByPeople, *_MOVE),
     "agents_stop_create": _MOVE,
     "agents_retire_create": _MOVE,
     "client_registrations_admit_create": (

@@ -11,8 +11,10 @@ from django.urls import re_path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.routers import SimpleRouter
 
+from aims.authorization.endpoints.challenges import with_nonce
 from aims.console.api import agents, authority, clients, grants, registry, trust
 from aims.console.api.problems import MEDIA_TYPE, TEXTS
+from aims.kit import clock
 from aims.people import api as people
 from audit import api as audit
 
@@ -43,13 +45,13 @@ def nothing_here(request: HttpRequest) -> HttpResponse:
 
 
 def uncached(view: View) -> View:
-    """Return the view with answers that nobody keeps."""
+    """Return the view with answers that nobody keeps, and the nonce of now."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = view(request, *args, **kwargs)
         response["Cache-Control"] = "no-store"
-        return response
+        return with_nonce(request, response, now=clock.now())
 
     return wrapped
 

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.test import Client, override_settings
 from joserfc.jwk import ECKey
 
+from aims.authentication import dpop
 from aims.authorization.models import AccessToken, DelegationGrant
 from aims.authorization.services import agents as stopping
 from aims.authorization.services.clients import ClientSettings, configure_client
@@ -23,6 +24,7 @@ from tests.support.domain import Domain
 from tests.support.oauth_client import BY
 
 pytestmark = pytest.mark.django_db
+ALGS = " ".join(sorted(dpop.ALGORITHMS))
 
 
 def test_a_granted_scope_opens_the_api(desk: Desk) -> None:
@@ -36,7 +38,8 @@ def test_without_a_token_the_challenge_names_no_error(desk: Desk) -> None:
     answer = desk.get("agents/", token="")
     assert problem_of(answer)[0] == 401
     where = f"{settings.ISSUER}/.well-known/oauth-protected-resource/api/v1/"
-    assert answer["WWW-Authenticate"] == f'Bearer realm="{settings.ISSUER}", resource_metadata="{where}"'
+    said = f'Bearer realm="{settings.ISSUER}", resource_metadata="{where}", DPoP algs="{ALGS}", resource_metadata="{where}"'
+    assert answer["WWW-Authenticate"] == said
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "x" * 20_000, "é"])

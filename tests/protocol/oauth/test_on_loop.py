@@ -18,9 +18,12 @@ from django.core.handlers.base import BaseHandler
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.test import Client as HttpClient
+from django.test import override_settings
 from django.utils.module_loading import import_string
 
 from aims.asgi import application
+from aims.authorization import known_clients
+from aims.authorization.client_models import ClientRegistration
 from aims.authorization.endpoints import on_loop
 from aims.authorization.models import AccessToken
 from aims.authorization.services import gathering
@@ -127,12 +130,23 @@ def test_what_is_in_memory_is_answered_on_the_loop(on: Stage, threads: list[str]
 
 
 def test_an_answer_says_what_it_says_elsewhere(on: Stage) -> None:
-    here = asks(on.courier).headers
-    there = on.courier.token(scope="accounts.read").headers
-    own = {"content-length"}
-    assert {name.lower(): value for name, value in there.items() if name.lower() not in own} == {
-        name: value for name, value in here.items() if name not in own
-    }
+    there = on.courier.token(scope="accounts.read")
+    for here in (asks(on.courier), asks(on.courier)):  # the second has its headers from the first
+        assert {name.lower() for name in there.headers} | {"content-length"} == here.headers.keys()
+        said = [(here.headers[name.lower()], value) for name, value in there.items() if name != "Content-Length"]
+        assert all(one == other for one, other in said)
+        assert here.headers["content-length"] == str(len(here.body))
+        assert json.loads(here.body).keys() == there.json().keys()
+
+
+@pytest.mark.spec("RFC 9449", "8.2", "a nonce of now with the token, for whoever uses proofs and nobody else")
+def test_a_nonce_is_given_to_whoever_uses_proofs(on: Stage) -> None:
+    with override_settings(DPOP_NONCE=True):
+        told = asks(on.courier, dpop=Key().proof())
+        given = asks(on.courier, dpop=Key().proof(nonce=told.headers["dpop-nonce"]))
+        assert (told.error, given.status) == ((400, "use_dpop_nonce"), 200)
+        assert given.headers["dpop-nonce"]
+        assert "dpop-nonce" not in asks(on.courier).headers
 
 
 def test_one_proof_sent_many_times_at_once_makes_one_token(on: Stage) -> None:
@@ -187,6 +201,17 @@ def test_what_has_changed_refuses_the_very_next_token(on: Stage, what: str) -> N
     assert asks(on.courier).error == errors[what]
     assert AccessToken.objects.count() == 1
     assert len(entries(REFUSED)) == 1
+
+
+@pytest.mark.spec("RFC 6749", "5.2", "unauthorized_client: it was not admitted with this grant")
+def test_a_grant_that_it_was_not_admitted_with_is_closed_here_too(on: Stage) -> None:
+    row = ClientRegistration(agent=on.agent, client_id=on.courier.client_id, kind="dynamic", state="admitted")
+    row.metadata = row.admitted_metadata = {"grant_types": ["authorization_code"]}
+    row.state_since_at = row.registered_at = clock.now()
+    row.save()
+    known_clients._held.forget()
+    assert asks(on.courier).error == (400, "unauthorized_client")
+    assert AccessToken.objects.count() == 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from aims.authentication import dpop
 from aims.console.management import SCOPES, audience
 from aims.console.resource_metadata import told_by
 from aims.credentials.services import set_jwks_uri
@@ -36,7 +37,9 @@ def test_our_api_says_what_it_is() -> None:
     assert body["resource"] == audience() and body["authorization_servers"] == [settings.ISSUER]
     assert body["scopes_supported"] == [spec.name for spec in SCOPES]
     assert body["bearer_methods_supported"] == ["header"]
-    assert not {"dpop_signing_alg_values_supported", "tls_client_certificate_bound_access_tokens"} & body.keys()
+    assert body["dpop_signing_alg_values_supported"] == sorted(dpop.ALGORITHMS)
+    assert body["tls_client_certificate_bound_access_tokens"] is True
+    assert "dpop_bound_access_tokens_required" not in body  # a certificate or, where policy allows, nothing will do
 
 
 @pytest.mark.spec("RFC 9728", "3", "nothing is answered for what is no resource of ours")
@@ -75,7 +78,8 @@ def test_a_bound_token_does_not_open_our_api_as_bearer(desk: Desk) -> None:
     form = desk.steward.signed({"grant_type": "client_credentials", "resource": audience(), "scope": "manage.agents"})
     bound = desk.steward.post("/oauth/token", form, headers={"dpop": Key().proof()})
     assert bound.status_code == 200 and bound.json()["token_type"] == "DPoP"
-    assert desk.get("agents/", token=bound.json()["access_token"]).status_code == 401
+    answer = desk.get("agents/", token=bound.json()["access_token"])
+    assert answer.status_code == 401 and "Bearer realm=" in answer["WWW-Authenticate"].partition("error=")[0]
 
 
 @pytest.mark.spec("RFC 9728", "2", "what a registered resource should serve is written from the registry")

@@ -267,6 +267,22 @@ async def test_a_loop_is_woken_once_for_a_batch(committer: Committer[int, int], 
     assert len(ledger.batches) < 10
 
 
+async def test_what_a_loop_decides_in_one_turn_is_one_batch(committer: Committer[int, int], ledger: Ledger) -> None:
+    for turn in ((1, 2, 3), (4,), (5, 6)):
+        await asyncio.gather(*(committer.submitted(row) for row in turn))
+    assert ledger.batches == [[1, 2, 3], [4], [5, 6]]
+
+
+async def test_a_loop_is_refused_only_what_there_is_no_room_for(
+    committer: Committer[int, int], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit, "QUEUE_MAX", 4)
+    answers = await asyncio.gather(*(committer.submitted(row) for row in range(1, 7)), return_exceptions=True)
+    assert answers[:4] == [-1, -2, -3, -4]
+    assert [type(answer) for answer in answers[4:]] == [Unavailable, Unavailable]
+    assert await committer.submitted(7) == -7
+
+
 def test_a_stop_writes_what_waits(committer: Committer[int, int], ledger: Ledger, pool: ThreadPoolExecutor) -> None:
     answers = gathered(committer, ledger, pool, range(1, 9))
     threading.Timer(0.05, ledger.go.set).start()
