@@ -45,6 +45,14 @@ class NotWaiting(AimsError):
     status = 409
 
 
+class AwaitsAdmission(AimsError):
+    """The registration of an agent changed since it was admitted: nobody resumes it, an admin admits it again."""
+
+    code = "registration_waits"
+    public = _("What this agent registered has changed. An admin admits the change first.")
+    status = 409
+
+
 class TrustRuleRefused(AimsError):
     """A trust rule that compares with nothing, or stands already."""
 

@@ -19,7 +19,8 @@ class AuthorizationCode(AbstractGrant):
     buys nothing; the code itself is stored as ``code_hash`` alone. The row outlives the code, so that a second use of
     it finds what the first one made, and ends that.
     scope: as agreed, with ``openid`` and ``offline_access``. request: whose signed yes stands behind it, once.
-    jkt: of the key that alone redeems it, and later refreshes; empty where the client is not held to one.
+    jkt: of the key that alone redeems it, and later refreshes; empty where the client is not held to one. x5t_s256: of the
+    certificate that alone refreshes what a public client got with it (RFC 8705 §4).
     """
 
     code = models.CharField(max_length=255, unique=True, default=partial(new_ref, "cod"), editable=False)
@@ -33,6 +34,7 @@ class AuthorizationCode(AbstractGrant):
     acr = models.CharField(max_length=16, blank=True, default="", db_default="")
     amr = models.JSONField(default=list)
     jkt = models.CharField(max_length=43, blank=True, default="", db_default="", help_text="RFC 9449 §10")
+    x5t_s256 = models.CharField(max_length=43, blank=True, default="", db_default="", help_text="RFC 8705 §7.1")
     consumed_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True, help_text="since when nothing that came from it counts")
 

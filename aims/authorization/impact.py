@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
 from aims.authorization import budget, queries
 from aims.authorization.errors import OAuthError
@@ -20,12 +21,14 @@ from aims.authorization.models import (
     ApprovalRequest,
     AuthorizationCode,
     DelegationGrant,
+    ForeignServer,
     TokenKind,
 )
 from aims.authorization.services import families, trees
 from aims.authorization.states import OPEN, RequestState
 from aims.authorization.target import read_target
 
+_ACROSS = (TokenKind.JWT_GRANT, TokenKind.ID_JAG)
 _MOMENT = timedelta(microseconds=1)
 _WAITING = OPEN | {RequestState.APPROVED}
 
@@ -158,6 +161,28 @@ def fallen_tokens(
     for row in rows:
         if _token_falls(grant, others, row, at=max(now, row.expires - _MOMENT)):
             yield row
+
+
+def tokens_by(servers: Sequence[ForeignServer], *, now: datetime) -> QuerySet[AccessToken]:
+    """Return the live tokens that were issued on the word of these servers, and what was said to them."""
+    said_to_them = Q(kind__in=_ACROSS, audience__in=[server.issuer for server in servers])
+    return AccessToken.of_every_kind.filter(Q(foreign__in=servers) | said_to_them, revoked_at=None, expires__gt=now)
+
+
+def ends_with(servers: Sequence[ForeignServer], *, now: datetime) -> Counter[int]:
+    """Return how many tokens end with each of these servers, by its key: ``tokens_by``, and what hangs below them."""
+    by_issuer = {server.issuer: server.pk for server in servers}
+    tops = tokens_by(servers, now=now).order_by()
+    found: Counter[int] = Counter()
+    for foreign, audience, count in tops.values_list("foreign", "audience").annotate(Count("pk")):
+        found[foreign or by_issuer[audience]] += count
+    of_root = AccessToken.of_every_kind.filter(jti=OuterRef("root_ref")).values("foreign")[:1]
+    trees_of_them = tops.filter(foreign__isnull=False).values("jti")
+    live = AccessToken.of_every_kind.filter(revoked_at=None, expires__gt=now, root_ref__in=trees_of_them)
+    hanging = live.exclude(pk__in=tops.values("pk")).annotate(server=Subquery(of_root)).order_by()
+    for server, count in hanging.values_list("server").annotate(Count("pk")):
+        found[server] += count
+    return found
 
 
 def _with(grant: DelegationGrant, **terms: Any) -> DelegationGrant:

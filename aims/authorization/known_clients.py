@@ -112,6 +112,11 @@ def is_registered_for(agent: Agent, grant_type: str, *, may_recall: bool) -> boo
 _held: Kept[tuple[str, int], tuple[frozenset[str], ...]] = Kept()
 
 
+def awaits_admission(agent: Agent) -> bool:
+    """Return whether what this agent registered changed since an admin admitted it: until then nobody resumes it."""
+    return ClientRegistration.objects.filter(agent=agent).exclude(state=RegistrationState.ADMITTED).exists()
+
+
 def _standing(row: ClientRegistration) -> Standing:
     match RegistrationState(row.state):
         case RegistrationState.ADMITTED:

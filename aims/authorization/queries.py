@@ -56,10 +56,14 @@ def decided_today(person: User, *, limit: int = 50) -> list[ApprovalRequest]:
 
 def request_for(person: User, ref: str) -> ApprovalRequest | None:
     """Return a request that this person may see: one they may or could decide, asked for, answer for, or audit."""
-    seen = ApprovalRequest.objects.filter(ref=ref).select_related("agent", "subject", "agent__owner")
-    if not (person.has_role(Role.AUDITOR) or person.has_role(Role.ADMIN)):
-        seen = seen.filter(Q(eligible=person) | Q(subject=person) | Q(agent__owner=person)).distinct()
-    return seen.first()
+    found = ApprovalRequest.objects.filter(ref=ref).select_related("agent", "subject", "agent__owner")
+    return _visible_to(person, found).first()
+
+
+def seen_among(person: User, requests: Iterable[ApprovalRequest]) -> set[int]:
+    """Return the primary keys of those of these requests that this person may see, as ``request_for`` has it."""
+    these = ApprovalRequest.objects.filter(pk__in=[request.pk for request in requests])
+    return set(_visible_to(person, these).values_list("pk", flat=True))
 
 
 def may_decide(person: User, request: ApprovalRequest) -> bool:
@@ -206,6 +210,12 @@ def history_of(agent: Agent, subject: User, *, now: datetime, days: int = 30) ->
     counts = dict(ended.values_list("state").annotate(Count("pk")))
     yes = counts.get(RequestState.APPROVED, 0) + counts.get(RequestState.REDEEMED, 0)
     return History(approved=yes, denied=counts.get(RequestState.DENIED, 0), days=days)
+
+
+def _visible_to(person: User, requests: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:
+    if person.has_role(Role.AUDITOR) or person.has_role(Role.ADMIN):
+        return requests
+    return requests.filter(Q(eligible=person) | Q(subject=person) | Q(agent__owner=person)).distinct()
 
 
 def _waiting(person: User) -> QuerySet[ApprovalRequest]:

@@ -28,6 +28,7 @@ _HOUSE = (
     (gettext_noop("Audit"), "/audit/", "list-search", frozenset({"admin", "auditor"})),
     (gettext_noop("People"), "/people/", "users", frozenset({"admin"})),
 )
+_ASIDE = {"/chains/": "/grants", "/trust/": "/agents"}  # pages that are about what stands at another place
 _Row = tuple[str, str, str, frozenset[str]]
 
 
@@ -77,7 +78,8 @@ def _sees(row: _Row, roles: frozenset[str]) -> bool:
 
 def _current(path: str, places: Any) -> str:
     """Return the longest address that ``path`` lies under, so that a place inside another lights up alone."""
-    path = f"/grants{path}" if path.startswith("/chains/") else path  # a chain is a page about grants
+    for prefix, place in _ASIDE.items():
+        path = f"{place}{path}" if path.startswith(prefix) else path
     return max((href for href in places if path.startswith(href) and (href != "/" or path == "/")), key=len, default="")
 
 

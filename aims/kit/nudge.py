@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 class Topic(StrEnum):
     """Everything a page or a worker can be woken for. Strings escape the import contracts, so they all live here."""
 
-    INBOX = "inbox"  # to: person refs who may decide, or whose request changed
+    INBOX = "inbox"  # to: person refs who may decide, whose request changed, or whose grant or tokens ended
     REQUEST = "request"  # to: approval request refs (long polls wait for this)
     LOG = "log"  # to: nobody in particular; pages of the log
     SESSION = "session"  # to: person refs whose sessions or rights changed

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import CDPSession, Locator, Page, expect
 
 from aims.demo import world
 from aims.demo.agent import Courier, invoice
@@ -200,9 +200,9 @@ def enrol(page: Page, link: str, *, key_name: str) -> Ring:
     return Ring(page, authenticator)
 
 
-def read_through(page: Page) -> None:
-    """Turn the wheel over the card until it offers its yes, as a person does who reads it."""
-    approve = page.get_by_role("button", name="Approve with passkey")
+def read_through(page: Page, approve: Locator | None = None) -> None:
+    """Turn the wheel over a sheet until it offers its yes, as a person does who reads it. approve: a card's, if not given."""
+    approve = approve or page.get_by_role("button", name="Approve with passkey")
     box = page.locator(".sheet").bounding_box()
     size = page.viewport_size
     assert box

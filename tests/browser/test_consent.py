@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -18,10 +19,21 @@ from aims.demo.keys import load_or_make, public_jwks
 from aims.kit.ids import b64url
 from aims.policy.services import DEFAULT_POLICY
 from tests.browser.landing import Landing, landing
-from tests.browser.looking import DARK, DESK, NARROW, PHONE, Look, accessibility_faults, open_page, overflow_px, shoot
+from tests.browser.looking import DESK, PHONE, open_page, shoot
 from tests.browser.stage import Ring, World, enrol, furnished_world, read_through
 
 VERIFIER = "v" * 43
+TURNS_MAX = 50
+STOP = """() => {
+  const [stop, bar] = [document.activeElement, document.querySelector('.bar')];
+  const [here, below] = [stop.getBoundingClientRect(), bar.getBoundingClientRect()];
+  return {
+    name: stop.name === 'decision' ? stop.innerText : stop.name === 'span' ? 'span'
+      : stop.getAttribute('href') || stop.value || stop.getAttribute('aria-label') || stop.innerText,
+    outline: getComputedStyle(stop).outlineStyle,
+    is_hidden: here.top < 0 || here.bottom > innerHeight || (!bar.contains(stop) && here.bottom > below.top),
+  };
+}"""
 OPENID = "openid offline_access accounts.read"
 
 pytestmark = pytest.mark.browser
@@ -81,10 +93,13 @@ def test_a_person_signs_in_narrows_agrees_and_is_brought_back_with_a_code(browse
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page.get_by_role("heading", name="Let Courier act for you at Payments API?")).to_be_visible()
     assert page.evaluate("document.activeElement.closest('.bar')") is None, "focus starts on neither button"
-    is_fit_to_read(page)
+    agree = page.get_by_role("button", name="Agree", exact=True)
+    expect(page.get_by_role("button", name="Read to the end")).to_be_disabled()
+    expect(agree).to_be_hidden()
     page.get_by_label("Read balances").focus()
     page.locator("input[value=offline_access]").uncheck()
-    page.get_by_role("button", name="Agree", exact=True).click()
+    read_through(page, agree)
+    agree.click()
     page.wait_for_url(f"{place.landing.uri}?*")
     expect(page.get_by_role("heading", name="Thank you.")).to_be_visible()
     brought = place.landing.brought.pop()
@@ -93,21 +108,8 @@ def test_a_person_signs_in_narrows_agrees_and_is_brought_back_with_a_code(browse
     assert [line for line in said if "inline style" not in line] == []
     redeems(place, brought["code"])
     signs_what_can_not_be_undone(page, place)
-
-
-def is_fit_to_read(page: Page) -> None:
-    assert accessibility_faults(page) == []
-    for look in (DESK, DARK, PHONE, NARROW):
-        wear(page, look)
-        shoot(page, "consent", look)
-        assert overflow_px(page) == 0
-    assert accessibility_faults(page) == []
-    wear(page, DESK)
-
-
-def wear(page: Page, look: Look) -> None:
-    page.emulate_media(color_scheme=look.scheme)
-    page.set_viewport_size({"width": look.width, "height": look.height})
+    walks_it_by_keyboard(page, place)
+    answers_without_a_script(browser, page, place)
 
 
 def redeems(place: Place, code: str) -> None:
@@ -123,9 +125,80 @@ def signs_what_can_not_be_undone(page: Page, place: Place) -> None:
     order = place.world.order("Invoice 7", "70.00")
     page.goto(place.asks(scope="accounts.read", authorization_details=json.dumps([order])))
     shoot(page, "consent-payment", PHONE)
-    page.get_by_role("button", name="Agree, then sign").click()
+    agree = page.get_by_role("button", name="Agree, then sign")
+    read_through(page, agree)
+    agree.click()
     page.wait_for_url("**/inbox/**")
     read_through(page)
     page.get_by_role("button", name="Approve with passkey").click()
     page.wait_for_url(f"{place.landing.uri}?*")
     assert place.landing.brought.pop().keys() == {"code", "state", "iss"}
+
+
+def walks_it_by_keyboard(page: Page, place: Place) -> None:
+    """Every stop in the order of the page, seen, not under the bar; Enter in a field answers nothing; then yes, then no."""
+    page.goto(place.asks(prompt="consent"))
+    agree = page.get_by_role("button", name="Agree", exact=True)
+    for _ in range(TURNS_MAX):
+        if agree.is_visible():
+            break
+        page.keyboard.press("PageDown")
+        settled(page)
+    expect(page.get_by_text("All of it was on screen. You can agree now.")).to_be_attached()
+    page.locator("#main").focus()
+    stops = [tab(page)]
+    while stops[-1]["name"] != "Agree" and len(stops) < TURNS_MAX:
+        stops.append(tab(page))
+    found = [stop["name"] for stop in stops if stop["name"] not in ("Copy", "")]
+    assert [name for name in found if not name.startswith("/grants/")] == [
+        "accounts.read", "offline_access", "openid", "span", "Limit how much", "Deny", "Agree",
+    ]  # fmt: skip
+    for stop in stops:
+        assert (stop["outline"], stop["is_hidden"]) == ("solid", False), stop
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    tab(page)
+    page.keyboard.type("3")
+    question = page.url
+    page.keyboard.press("Enter")
+    settled(page)
+    assert page.url == question
+    page.get_by_role("radio", name="a day").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("radio", name="an hour")).to_be_checked()
+    agree.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{place.landing.uri}?*")
+    assert "code" in place.landing.brought.pop()
+    page.goto(place.asks(prompt="consent"))
+    page.get_by_role("button", name="Deny", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{place.landing.uri}?*")
+    assert place.landing.brought.pop()["error"] == "access_denied"
+
+
+def tab(page: Page) -> dict[str, Any]:
+    """Go on to the next stop; return what it is called, its outline, and whether something hides it."""
+    page.keyboard.press("Tab")
+    settled(page)
+    return dict(page.evaluate(STOP))
+
+
+def settled(page: Page) -> None:
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def answers_without_a_script(browser: Browser, page: Page, place: Place) -> None:
+    """Both answers stand below all that is to be read, and not over it."""
+    plain, _said = open_page(browser, PHONE, storage_state=page.context.storage_state(), java_script_enabled=False)
+    plain.goto(place.asks(prompt="consent"))
+    agree = plain.get_by_role("button", name="Agree", exact=True)
+    expect(agree).to_have_count(1)
+    expect(agree).not_to_be_in_viewport()
+    expect(plain.get_by_role("button", name="Read to the end")).to_have_count(0)
+    shoot(plain, "consent-plain", PHONE)
+    agree.click()
+    plain.wait_for_url(f"{place.landing.uri}?*")
+    assert "code" in place.landing.brought.pop()
+    plain.context.close()

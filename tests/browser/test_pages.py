@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, Response, ViewportSize
+from playwright.sync_api import Browser, Locator, Page, Response, Route, ViewportSize, expect
 
 from tests.browser.looking import (
     DARK,
@@ -22,10 +23,12 @@ from tests.browser.looking import (
     overflow_px,
     shoot,
 )
+from tests.browser.neighbours import asks, enlarge, walk
 from tests.browser.stage import World, enrol, furnished_world, read_through
 
 NARROWEST: ViewportSize = {"width": 360, "height": 640}
 FIRST_VISIT_MAX_BYTES = 150 * 1024
+STOPS_MAX = 60
 LATER_VISIT_MAX_BYTES = 20 * 1024
 HOSTILE_NAME = "Nord\u202ewind GmbH " + "x" * 90
 
@@ -46,6 +49,7 @@ class Furnished:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Furnished]:
     with furnished_world(tmp_path_factory.mktemp("pages")) as world:
+        enlarge(world)
         states = {
             name: session_of(browser, world.link(f"{name}@acme.example"), f"{name}'s laptop") for name in ("ben", "cy")
         }
@@ -67,6 +71,7 @@ def session_of(browser: Browser, link: str, key_name: str) -> dict[str, Any]:
 def busy_morning(page: Page, world: World) -> dict[str, str]:
     """Let requests come and end in every way; return what pages are named by."""
     register_itself(world)
+    walk(world)
     courier = world.courier()
     order = world.order("Invoice 2026-1187", "4200.00")
     approved = courier.ask_person(order, "Invoice matches the purchase order.")
@@ -120,13 +125,16 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
         ("registration", "/agents/registrations/", "a.item"),
         ("resource", "/resources/", "a.item"),
         ("person", "/people/", "a:has-text('Ben Okafor')"),
-        ("grant", "/grants/", "a.item"),
+        ("grant", "/grants/?q=desk", "a.item"),
+        ("server", "/trust/", ".choices a"),
+        ("ledger", "/resources/?q=ledger", "a.item"),
         ("entry", "/audit/?type=approvals.decision.approved", ".entry-title"),
     ):
         page.goto(world.url + start)
         found[name] = str(page.locator(link).first.get_attribute("href"))
     page.goto(f"{world.url}{found['grant']}chain/")
     found["chain"] = str(page.locator("a.item").first.get_attribute("href"))
+    found["who"] = f"resource={found['ledger'].split('/')[-2]}&action=ledger.read"
     page.goto(world.url + found["used"])
     found["receipt"] = str(page.get_by_role("link", name="Open the receipt").get_attribute("href"))
     page.goto(world.url + found["entry"])
@@ -157,7 +165,10 @@ PAGES = [
     ("ada", "registrations", "/agents/registrations/", 200),
     ("ada", "registration", "{registration}", 200),
     ("ada", "trust-rules", "/agents/trust-rules/", 200),
+    ("ada", "registration-refuse", "{registration}refuse/", 200),
     ("ada", "trust", "/trust/", 200),
+    ("ada", "trust-server", "{server}", 200),
+    ("ada", "trust-server-retire", "{server}retire/", 200),
     ("ada", "trust-domain", "/agents/trust-domains/acme.example/", 200),
     ("ada", "agents-mine", "/me/agents/", 200),
     ("cy", "agents-mine-empty", "/me/agents/", 200),
@@ -172,6 +183,9 @@ PAGES = [
     ("ada", "grant-chain", "{grant}chain/", 200),
     ("ada", "chain", "{chain}", 200),
     ("ada", "grants-who", "/grants/who/", 200),
+    ("ada", "grants-who-found", "/grants/who/?{who}", 200),
+    ("ada", "grant-revoke", "{grant}revoke/", 200),
+    ("ada", "grant-pass-on", "{grant}pass-on/", 200),
     ("ada", "grant-new", "/grants/new/", 200),
     ("ada", "policies", "/policies/", 200),
     ("ada", "policy-new", "/policies/new/", 200),
@@ -205,6 +219,71 @@ def test_every_page_fits_and_everybody_can_read_it(
     assert page.evaluate("document.activeElement.closest('.bar')") is None
     looked_at(page, name)
     page.context.close()
+
+
+def test_the_pages_between_an_agent_and_its_answer_fit_too(browser: Browser, place: Furnished) -> None:
+    page, said, _answer = visit(browser, place, "ada", asks(place.world))
+    looked_at(page, "consent")
+    payment = json.dumps([place.world.order("Invoice 9", "70.00")])
+    page.goto(place.world.url + asks(place.world, scope="accounts.read", authorization_details=payment))
+    looked_at(page, "consent-signed")
+    agree = page.get_by_role("button", name="Agree, then sign")
+    read_through(page, agree)
+    agree.click()
+    page.wait_for_url("**/inbox/*/")
+    page.goto(page.url.replace("/inbox/", "/oauth/authorize/go-on/"))
+    looked_at(page, "consent-waiting")
+    page.route("**/withdraw/", without_refresh)
+    page.get_by_role("button", name="Take it back").click()
+    looked_at(page, "consent-leaving")
+    page.goto(f"{place.world.url}/oauth/authorize?client_id=nobody")
+    looked_at(page, "consent-trouble")
+    assert [line for line in said if "status of 400" not in line and "inline style" not in line] == []
+
+
+def test_a_grant_is_narrowed_and_taken_back_by_keyboard_and_an_open_chain_hears_it(
+    browser: Browser, place: Furnished
+) -> None:
+    chain, said, _answer = visit(browser, place, "ada", place.refs["chain"])
+    expect(chain.get_by_role("link", name="Take back the grant")).to_be_visible()
+    page, more, _answer = visit(browser, place, "ada", place.refs["grant"])
+    follow(page, page.get_by_role("link", name="Narrow"))
+    page.get_by_label("How often an hour").focus()
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("4")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="What this ends").wait_for()
+    expect(page.get_by_text("at most 4 times an hour")).to_be_visible()
+    looked_at(page, "grant-narrow-preview")
+    follow(page, page.get_by_role("button", name="Narrow"))
+    expect(page.locator(".toasts")).to_contain_text("Narrowed.")
+    page.goto(place.world.url + place.refs["grant"])
+    follow(page, page.get_by_role("link", name="Take back"))
+    expect(page.get_by_role("heading", name="What this ends")).to_be_visible()
+    follow(page, page.get_by_role("button", name="Take back"))
+    expect(page.locator(".toasts")).to_contain_text("Taken back.")
+    expect(chain.get_by_role("link", name="Take back the grant")).to_have_count(0)
+    expect(chain.locator("#chain .notice")).not_to_have_attribute("data-tone", "yes")
+    assert [line for line in said + more if "inline style" not in line] == []
+
+
+def follow(page: Page, stop: Locator) -> None:
+    """Walk to something with the Tab key, see that the focus shows, and press Enter."""
+    for _ in range(STOPS_MAX):
+        page.keyboard.press("Tab")
+        if stop.evaluate("(stop) => stop === document.activeElement"):
+            break
+    assert stop.evaluate("(stop) => stop === document.activeElement")
+    assert stop.evaluate("(stop) => getComputedStyle(stop).outlineStyle") == "solid"
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+
+
+def without_refresh(route: Route) -> None:
+    """Let a page on which nobody stays be looked at."""
+    answer = route.fetch()
+    kept = {name: value for name, value in answer.headers.items() if name != "refresh"}
+    route.fulfill(response=answer, headers=kept)
 
 
 def test_a_link_is_shown_once_and_opens_a_door(browser: Browser, place: Furnished) -> None:

@@ -6,6 +6,9 @@ from datetime import datetime
 
 from django.db import transaction
 
+from aims.authorization.client_errors import AwaitsAdmission
+from aims.authorization.client_models import ClientRegistration
+from aims.authorization.registration_states import RegistrationState
 from aims.authorization.services.ending import end_tokens_of
 from aims.authorization.services.grants import hold_all_of, revoke_all_of
 from aims.authorization.services.requests import cancel_all_of
@@ -22,8 +25,17 @@ def suspend_agent(agent: Agent, *, reason: str, by: str, now: datetime) -> None:
 
 
 def resume_agent(agent: Agent, *, reason: str, by: str, now: datetime) -> None:
-    """Let a suspended agent act again; what was withdrawn stays so. Raises UnlawfulMove."""
-    identifier.resume(agent, reason=reason, by=by, now=now)
+    """Let a suspended agent act again; what was withdrawn stays so.
+
+    Not one whose registration changed since it was admitted: an admin looks at that, and admits it
+    first. Raises UnlawfulMove, AwaitsAdmission.
+    """
+    with transaction.atomic():
+        # The registration's row comes before its agent's, as where a change of it suspends.
+        held = ClientRegistration.objects.select_for_update().filter(agent=agent).first()
+        if held is not None and held.state != RegistrationState.ADMITTED:
+            raise AwaitsAdmission(detail=held.ref)
+        identifier.resume(agent, reason=reason, by=by, now=now)
 
 
 def retire_agent(agent: Agent, *, reason: str, by: str, now: datetime) -> None:

@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from django.db.models import Q
-
 from aims.authorization import queries
 from aims.authorization.events import TokensEnded
-from aims.authorization.impact import fallen_families, fallen_requests, fallen_tokens, tokens_at
-from aims.authorization.models import AccessToken, DelegationGrant, ForeignServer, TokenKind
+from aims.authorization.impact import fallen_families, fallen_requests, fallen_tokens, tokens_at, tokens_by
+from aims.authorization.models import AccessToken, DelegationGrant, ForeignServer
 from aims.authorization.request_errors import AlreadyDecided
 from aims.authorization.services import families, trees
 from aims.authorization.services.policy import POSTURE_UNKNOWN
 from aims.authorization.services.requests import cancel
 from aims.identifier.models import Agent
+from aims.kit.nudge import Topic, nudge
+from aims.people.models import User
 from audit.write import NOBODY, Facts, record
 
 JTIS_MAX = 200  # named in one entry; the others are counted
@@ -60,8 +60,7 @@ def end_under(grant: DelegationGrant, *, by: str, now: datetime, reason: str = G
 
 def end_tokens_by(server: ForeignServer, *, reason: str, by: str, now: datetime) -> int:
     """End every token that was issued on another server's word, and what we said to it; return how many."""
-    said_to_it = Q(kind__in=[TokenKind.JWT_GRANT, TokenKind.ID_JAG], audience=server.issuer)
-    live = AccessToken.of_every_kind.filter(Q(foreign=server) | said_to_it, revoked_at=None, expires__gt=now)
+    live = tokens_by([server], now=now)
     trees.lock(live)
     rows = list(live.select_for_update(of=("self",), no_key=True).order_by("-pk"))
     facts = replace(NOBODY, resource=server.issuer, decision="deny", remediation=reason)
@@ -75,7 +74,14 @@ def _end(rows: Sequence[AccessToken], facts: Facts, *, reason: str, grant: str |
     AccessToken.of_every_kind.filter(pk__in=[row.pk for row in rows]).update(revoked_at=now)
     jtis = [str(row.jti) for row in rows[:JTIS_MAX]]
     record(TokensEnded(reason=reason, grant=grant, count=len(rows), jtis=jtis), by=by, facts=facts)
+    nudge(Topic.INBOX, to=_concerned(rows))
     return len(rows)
+
+
+def _concerned(rows: Sequence[AccessToken]) -> set[str]:
+    """Return who may have these tokens before them: those who answer for their agents, and whom they were for."""
+    owners = User.objects.filter(owned_agents__in={row.agent_id for row in rows}).values_list("ref", flat=True)
+    return {*owners, *(row.subject_ref for row in rows)}
 
 
 def _facts(agent: Agent, resource: str | None, reason: str) -> Facts:

@@ -23,6 +23,7 @@ from aims.authorization.services.metering import lineage_of, set_limits
 from aims.authorization.services.policy import POSTURE_UNKNOWN
 from aims.identifier.models import Agent, AgentState, Resource
 from aims.identifier.services.agents import raise_version
+from aims.kit.nudge import Topic, nudge
 from aims.people.models import User
 from audit.write import Facts, record
 
@@ -253,6 +254,12 @@ def _carry_out(changes: Sequence[Change], *, by: str, now: datetime, reason: str
             _write_narrowed(change.after, by=by, now=now)
     for change in changes:
         end_under(change.before, by=by, now=now, reason=reason)
+    nudge(Topic.INBOX, to={ref for change in changes for ref in _concerned(change.before)})
+
+
+def _concerned(grant: DelegationGrant) -> list[str]:
+    """Return who may have this grant before them."""
+    return [person.ref for person in (grant.from_person, grant.agent.owner) if person is not None]
 
 
 def _write_revoked(grant: DelegationGrant, *, by: str, now: datetime) -> None:

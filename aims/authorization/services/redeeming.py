@@ -99,7 +99,7 @@ def _bound(client: Client, agent: Agent, asked: Redemption) -> AuthorizationCode
     # A code without a challenge takes no verifier either (RFC 9700 §4.8.2); none is ever made.
     if not hmac.compare_digest(challenge, code.code_challenge):
         raise InvalidGrant("code_verifier does not fit the code_challenge.")
-    if code.jkt not in ("", client.jkt):  # RFC 9449 §10
+    if not client.bound.holds(jkt=code.jkt, x5t_s256=code.x5t_s256):  # RFC 9449 §10
         raise InvalidGrant("Prove the key that the authorization request was made with.")
     return code
 
@@ -112,11 +112,14 @@ def _reused(code: AuthorizationCode, client: Client, *, now: datetime) -> AimsEr
 
 
 def _claim(code: AuthorizationCode, client: Client, *, now: datetime) -> None:
-    """Use the code up, before any token is stored. What a public client gets goes on with this key alone."""
-    is_public = code.application.token_endpoint_auth_method == PUBLIC
-    code.jkt = code.jkt or (client.jkt if is_public else "")  # RFC 9449 §5
+    """Use the code up, before any token is stored. What a public client gets goes on with these keys alone.
+
+    A client that authenticates proves itself at each refresh, and may have another key by then.
+    """
+    if code.application.token_endpoint_auth_method == PUBLIC:  # RFC 9449 §5, RFC 8705 §4, §7.1
+        code.jkt, code.x5t_s256 = client.jkt, client.x5t_s256
     unused = AuthorizationCode.objects.filter(pk=code.pk, consumed_at=None, ended_at=None)
-    if unused.update(consumed_at=now, jkt=code.jkt) != 1:
+    if unused.update(consumed_at=now, jkt=code.jkt, x5t_s256=code.x5t_s256) != 1:
         raise InvalidGrant
 
 

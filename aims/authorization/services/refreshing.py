@@ -85,7 +85,7 @@ def _bound(client: Client, agent: Agent, asked: Refresh) -> tuple[RefreshToken, 
     row = rows.filter(token_checksum=digest(asked.refresh_token), code__agent=agent).first()
     if row is None or row.code is None:
         raise InvalidGrant
-    if row.code.jkt not in ("", client.jkt):  # RFC 9449 §5
+    if not client.bound.holds(jkt=row.code.jkt, x5t_s256=row.code.x5t_s256):  # RFC 9449 §5, RFC 8705 §7.1
         raise InvalidGrant("Prove the key that this refresh token is bound to.")
     return row, row.code
 

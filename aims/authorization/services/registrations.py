@@ -200,5 +200,8 @@ def _put_back(row: ClientRegistration, *, now: datetime) -> None:
     """Let an admitted client wait again, its agent suspended: what it asks for now nobody has looked at."""
     agent = row.agent
     move(row, RegistrationState.QUARANTINED, now=now)
-    if agent is not None and agent.state == AgentState.ACTIVE:
+    if agent is None:
+        return
+    agent.refresh_from_db()  # as it is behind the lock of our row: who resumes it takes that too
+    if agent.state == AgentState.ACTIVE:
         suspend_agent(agent, reason=admission.CHANGED, by=BY, now=now)

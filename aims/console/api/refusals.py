@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aims.authentication.errors import InvalidDpopProof, UseDpopNonce
-from aims.authorization.client_errors import NotWaiting, TrustRuleRefused
+from aims.authorization.client_errors import AwaitsAdmission, NotWaiting, TrustRuleRefused
 from aims.authorization.errors import ClientSettingsRefused, InvalidRequest, TrustRefused
 from aims.authorization.request_errors import AlreadyDecided, GrantChanged, GrantRefused
 from aims.console.errors import BodyTooLarge, JSONRefused, ManagedByPeople, QueryRefused, StateChanged
@@ -48,7 +48,7 @@ TABLE: dict[str, Errors] = {
     ),
     "agents_keys_update": (ManagedByPeople, StateChanged, *_KEYS),
     "agents_suspend_create": _MOVE,
-    "agents_resume_create": (ManagedByPeople, *_MOVE),
+    "agents_resume_create": (AwaitsAdmission, ManagedByPeople, *_MOVE),
     "agents_stop_create": _MOVE,
     "agents_retire_create": _MOVE,
     "client_registrations_admit_create": (

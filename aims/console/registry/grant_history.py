@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,9 +27,29 @@ class Told:
     index: int
 
 
-def history_of(grant: DelegationGrant) -> list[Told]:
-    """Return the entries about a grant, the newest first."""
-    found = sorted((entry for kind in TYPES for entry in _entries(grant, kind)), key=lambda entry: -entry.index)
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What is known of a grant. since_at: from when on that is all of it, None where it is from the beginning."""
+
+    told: list[Told]
+    since_at: datetime | None
+
+
+def history_of(grant: DelegationGrant) -> History:
+    """Return the entries about a grant, the newest first, as far back as the log was looked through."""
+    looked = [_looked(grant, kind) for kind in TYPES]
+    since_at = max((at for _entries, at in looked if at is not None), default=None)
+    found = sorted((entry for entries, _at in looked for entry in entries), key=lambda entry: -entry.index)
+    return History(told=_told(found), since_at=since_at)
+
+
+def searched_for(grant: DelegationGrant) -> dict[str, str]:
+    """Return what to search the log for to find all about a grant, and little else."""
+    at = {"agent": grant.agent.identifier, "resource": grant.resource.identifier}
+    return at | {"type": "authorization.*"}
+
+
+def _told(found: list[EntryView]) -> list[Told]:
     names = labels.of({entry.by for entry in found})
     return [
         Told(
@@ -45,23 +64,23 @@ def history_of(grant: DelegationGrant) -> list[Told]:
     ]
 
 
-def _entries(grant: DelegationGrant, kind: str) -> Iterator[EntryView]:
-    """Yield the entries of this type that name the grant. The log is asked by agent, resource and time, which it keeps apart."""
+def _looked(grant: DelegationGrant, kind: str) -> tuple[list[EntryView], datetime | None]:
+    """Return the entries of this type that name the grant, and how far back it was looked; None: to its beginning.
+
+    The log is asked by agent, resource and time, which it keeps apart.
+    """
     wanted = Filter(
         agent=grant.agent.identifier,
         resource=grant.resource.identifier,
         type=kind,
         since_at=grant.given_at - _SLACK,
     )
-    for page in _pages(wanted):
-        yield from (entry for entry in page if entry.data.get("grant") == grant.ref)
-
-
-def _pages(wanted: Filter) -> Iterator[Iterable[EntryView]]:
+    found: list[EntryView] = []
     before: int | None = None
     for _page in range(PAGES_MAX):
-        found = read.latest(wanted, before, read.PAGE_MAX)
-        yield found
-        if len(found) < read.PAGE_MAX:
-            return
-        before = found[-1].index
+        page = read.latest(wanted, before, read.PAGE_MAX)
+        found += (entry for entry in page if entry.data.get("grant") == grant.ref)
+        if len(page) < read.PAGE_MAX:
+            return found, None
+        before, oldest_at = page[-1].index, page[-1].occurred_at
+    return found, oldest_at

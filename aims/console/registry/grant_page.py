@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -16,15 +17,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from aims.authorization import standing
 from aims.authorization.impact import Change, Impact, impact_of, narrowing, revoking
-from aims.authorization.models import DelegationGrant
-from aims.authorization.queries import state_of
+from aims.authorization.models import ApprovalRequest, DelegationGrant
+from aims.authorization.queries import seen_among, state_of
 from aims.authorization.request_errors import AlreadyDecided, GrantChanged
 from aims.authorization.services.families import live_families
 from aims.authorization.services.grants import checked_terms, narrow_grant, revoke_grant
 from aims.console import labels
 from aims.console.registry.forms import put
 from aims.console.registry.grant_forms import NarrowForm
-from aims.console.registry.grant_history import history_of
+from aims.console.registry.grant_history import history_of, searched_for
 from aims.console.registry.grant_words import changes_of, depth_words, giver, may, shown, titles_of
 from aims.console.registry.rights import may_end, may_pass_on, sees_all, visible_to
 from aims.kit import clock
@@ -40,13 +41,18 @@ SHOWN_MAX = 20  # tokens, requests and grants named in a preview; the others are
 class Preview:
     """What will end, as ``grants/_impact.html`` shows it. changed: lines about the grant itself, none where it ends.
 
-    lesser: the grants below that become narrower, each with what changes. kept: other grants that go on covering some.
+    lesser: the grants below that become narrower, each with what changes. asked: the requests that the reader may see;
+    others: how many besides. kept: other grants that go on covering some, those that the reader may open; elsewhere: whether
+    there are more.
     """
 
     impact: Impact
     changed: list[str]
     lesser: list[tuple[DelegationGrant, list[str]]]
+    asked: list[ApprovalRequest]
+    others: int
     kept: list[DelegationGrant]
+    elsewhere: bool
 
 
 @require_safe
@@ -72,6 +78,7 @@ def grant_page(request: HttpRequest, ref: str) -> HttpResponse:
         "families": list(live_families(now=now).filter(grant=grant)[:SHOWN_MAX]),
         "children": shown(standing.children_of(grant), now=now),
         "history": history_of(grant),
+        "log_href": f"{reverse('audit:list')}?{urlencode(searched_for(grant))}",
         "may_end": not is_over and may_end(person, grant),
         "may_pass_on": not is_over and grant.depth > 0 and may_pass_on(person, grant),
         "may_read_log": sees_all(person),
@@ -105,7 +112,7 @@ def narrow(request: HttpRequest, ref: str) -> HttpResponse:
         put(form, error)
         return render(request, "grants/narrow.html", context, status=422)
     if "edit" not in request.GET:
-        context["preview"] = _preview(narrowing(grant, **terms), now=now)
+        context["preview"] = _preview(narrowing(grant, **terms), person, now=now)
         context["sent"] = [(name, value) for name, values in request.GET.lists() for value in values]
         context["again"] = f"?{request.GET.urlencode()}&edit="
     return render(request, "grants/narrow.html", context)
@@ -132,7 +139,7 @@ def revoke(request: HttpRequest, ref: str) -> HttpResponse:
         said = _("Taken back. %(agent)s may no longer do this at %(resource)s.")
         messages.success(request, said % {"agent": grant.agent.name, "resource": grant.resource.name})
         return _back(grant, person)
-    context = {"grant": grant, "may": _may(grant), "preview": _preview(revoking(grant), now=now)}
+    context = {"grant": grant, "may": _may(grant), "preview": _preview(revoking(grant), person, now=now)}
     return render(request, "grants/revoke.html", context)
 
 
@@ -159,11 +166,17 @@ def _back(grant: DelegationGrant, person: User) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("my-agents") if is_own else reverse("grant", args=[grant.ref]))
 
 
-def _preview(changes: tuple[Change, ...], *, now: datetime) -> Preview:
+def _preview(changes: tuple[Change, ...], person: User, *, now: datetime) -> Preview:
     first, *below = changes
+    impact, kept = impact_of(changes, now=now), standing.kept_besides(changes, now=now)
+    seen = seen_among(person, impact.requests)
+    open_to = set(visible_to(person).filter(pk__in=[grant.pk for grant in kept]).values_list("pk", flat=True))
     return Preview(
-        impact=impact_of(changes, now=now),
+        impact=impact,
         changed=list(changes_of(first.before, first.after)) if first.after else [],
         lesser=[(each.before, list(changes_of(each.before, each.after))) for each in below if each.after],
-        kept=standing.kept_besides(changes, now=now),
+        asked=[request for request in impact.requests if request.pk in seen],
+        others=len(impact.requests) - len(seen),
+        kept=[grant for grant in kept if grant.pk in open_to],
+        elsewhere=len(open_to) < len(kept),
     )

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from aims.authorization.known_clients import awaits_admission
 from aims.authorization.models import AccessToken, ApprovalRequest, DelegationGrant
 from aims.authorization.states import OPEN
 from aims.console.registry.asking import Question
@@ -19,7 +20,9 @@ def of_agent(agent: Agent, *, may_retire: bool, now: datetime) -> dict[str, Ques
     """Return what this agent's page may ask, by the name of the verb."""
     if agent.state == AgentState.RETIRED:
         return {}
-    found = [resume(agent)] if agent.state == AgentState.SUSPENDED else [suspend(agent, now=now)]
+    found = [suspend(agent, now=now)] if agent.state == AgentState.ACTIVE else []
+    if agent.state == AgentState.SUSPENDED and not awaits_admission(agent):
+        found.append(resume(agent))
     found.append(stop(agent, now=now))
     if may_retire:
         found.append(retire(agent, now=now))

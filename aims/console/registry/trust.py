@@ -12,9 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
+from aims.authorization.impact import ends_with
 from aims.authorization.models import ForeignServer
 from aims.authorization.services.trust import TrustServer, retire_server
 from aims.authorization.trust_models import ISSUER_MAX
@@ -101,7 +102,10 @@ def servers(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("%(name)s is trusted in this way.") % {"name": server.name})
         return redirect("trust")
     page = listed(request, ForeignServer.objects.all(), by=("issuer",), key="issuer")
-    lines = [{"server": row, "question": None if row.retired_at else _retiring(row)} for row in page.rows]
+    counts = ends_with([row for row in page.rows if not row.retired_at], now=clock.now())
+    lines = [
+        {"server": row, "question": None if row.retired_at else _retiring(row, counts[row.pk])} for row in page.rows
+    ]
     shown = {"form": form, "page": page, "rows": lines, "questions": [x["question"] for x in lines if x["question"]]}
     return render(request, "trust/list.html", shown, status=422 if form.errors else 200)
 
@@ -130,7 +134,7 @@ def retire(request: HttpRequest, ref: str) -> HttpResponse:
         retire_server(server, by=person_of(request).ref, now=clock.now())
         return _("%(name)s is trusted no more.") % {"name": server.name}
 
-    return ask(request, _retiring(server), act=act)
+    return ask(request, _retiring(server, ends_with([server], now=clock.now())[server.pk]), act=act)
 
 
 def _trusted(request: HttpRequest, form: TrustForm) -> ForeignServer | None:
@@ -172,13 +176,18 @@ def _initial(server: ForeignServer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _retiring(server: ForeignServer) -> Question:
+def _retiring(server: ForeignServer, count: int) -> Question:
+    ends = ngettext(
+        "%(count)d token that stands on its word ends at once, and it hears nothing more.",
+        "%(count)d tokens that stand on its word end at once, and it hears nothing more.",
+        count,
+    )  # fmt: skip
     return Question(
         id=f"retire-{server.ref}",
         href=reverse("trust-retire", args=[server.ref]),
         back=reverse("trust"),
         button=_("Retire…"),
         title=_("Trust %(name)s no more?") % {"name": server.name},
-        text=_("Tokens that were issued on its word end at once, and it hears nothing more. It can't be taken back."),
+        text=ends % {"count": count} + " " + _("It can't be taken back."),
         confirm=_("Retire"),
     )

@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 from django.test import Client as HttpClient
+from django.urls import reverse
 
+from aims.authorization.client_errors import AwaitsAdmission
 from aims.authorization.client_metadata import EXCHANGE
 from aims.authorization.client_models import ClientRegistration
 from aims.authorization.known_clients import Standing, client_for
 from aims.authorization.models import AccessToken
 from aims.authorization.registration_states import LAWFUL, RegistrationState
 from aims.authorization.services import admission
-from aims.authorization.services.agents import suspend_agent
+from aims.authorization.services.admission import refuse
+from aims.authorization.services.agents import resume_agent, suspend_agent
 from aims.authorization.services.tokens import Prepared, insert, prepare
 from aims.authorization.tokens import TokenFacts
 from aims.credentials.services import ensure_signing_keys
@@ -22,6 +25,7 @@ from aims.identifier.models import Agent
 from aims.kit import clock
 from aims.people.models import User
 from tests.protocol.registration.desk import CALLBACK, Desk, code_of, jwks_of, new_key
+from tests.support.cast import browser_of
 from tests.support.oauth_client import BY, PAY, Machine
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("aims.authorization.urls")]
@@ -188,6 +192,28 @@ def test_an_agent_that_was_stopped_stays_so(desk: Desk, held: dict[str, Any], ad
     admitted(held, ada)
     agent.refresh_from_db()
     assert agent.state == "suspended" and client_for(held["client_id"]).standing is Standing.STOPPED
+
+
+@pytest.mark.spec("RFC 7592", "2.2", "whoever answers for an agent does not resume it while its change waits")
+@pytest.mark.urls("aims.urls")
+def test_nobody_resumes_what_waits_to_be_admitted_again(desk: Desk, held: dict[str, Any], ada: User, adm: User) -> None:
+    agent = admitted(held, ada)
+    suspend_agent(agent, reason="It was noisy.", by=BY, now=clock.now())  # by somebody, before it changed
+    desk.manage("PUT", held, desk.rewritten(held, redirect_uris=[OTHER]))
+    resume = reverse("agent-resume", args=[agent.ref])
+    for person in (ada, adm):
+        http = browser_of(person)
+        assert resume not in http.get(reverse("agent", args=[agent.ref])).text
+        assert "An admin admits the change first." in http.post(resume, follow=True).text
+        agent.refresh_from_db()
+        assert agent.state == "suspended"
+    refuse(row_of(held), reason="Not that address.", by=BY, now=clock.now())
+    with pytest.raises(AwaitsAdmission):
+        resume_agent(agent, reason="", by=BY, now=clock.now())
+    admitted(held, ada)
+    browser_of(ada).post(resume)
+    agent.refresh_from_db()
+    assert agent.state == "active"
 
 
 @pytest.mark.spec(

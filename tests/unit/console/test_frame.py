@@ -19,6 +19,8 @@ PLACES = [row[1] for row in _MINE + _HOUSE]
         ("/agents/", "/agents/"),
         ("/me/agents/", "/me/agents/"),
         ("/me/", ""),
+        ("/chains/txn_1/", "/grants/"),
+        ("/trust/srv_1/", "/agents/"),
     ],
 )
 def test_the_longest_place_lights_up(path: str, place: str) -> None:

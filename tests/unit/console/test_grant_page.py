@@ -138,7 +138,7 @@ def test_what_happened_to_a_grant_stands_on_its_page(
     )
     narrow_grant(grant, terms, by=ada.ref, now=clock.now())
     sequencer.run_once()
-    told = browser_of(ada).get(path("", grant)).context["history"]
+    told = browser_of(ada).get(path("", grant)).context["history"].told
     assert [(each.title, each.who) for each in told] == [
         ("Narrowed a permission", "Ada"),
         ("Let an agent do something", BY),
@@ -375,4 +375,4 @@ def test_sign_ins_that_renew_tokens_stand_on_the_page_and_in_the_preview_and_end
     sequencer.run_once()
     page = browser.get(path("", grant))
     assert "Sign-ins that renew" not in page.text
-    assert "Ended a sign-in for good" in [told.title for told in page.context["history"]]
+    assert "Ended a sign-in for good" in [told.title for told in page.context["history"].told]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import unescape
+
 import pytest
 from django.test import Client
 
@@ -90,3 +92,11 @@ def test_every_list_renders(registry: Agent, path: str) -> None:
 def test_a_resource_shows_its_actions(registry: Agent) -> None:
     page = as_(registry.owner).get(f"/resources/{Resource.objects.get().ref}/")
     assert "Irreversible" in page.text
+
+
+def test_a_metadata_document_reads_line_by_line_as_it_is_served(registry: Agent) -> None:
+    here, browser = f"/resources/{Resource.objects.get().ref}/metadata", as_(someone("admin"))
+    page = browser.get(f"{here}/").content.decode()
+    document = unescape(page[page.index("<pre") : page.index("</pre>")])
+    assert "U+000A" not in document
+    assert browser.get(f"{here}.json").content.decode().strip() in document

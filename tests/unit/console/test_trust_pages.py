@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
@@ -11,16 +12,17 @@ from django.urls import reverse
 from joserfc.jwk import ECKey
 from ruamel.yaml import YAML
 
-from aims.authorization.models import ForeignServer
+from aims.authorization.models import AccessToken, ForeignServer
 from aims.console.configuration.change import Applying
 from aims.console.configuration.document import ConfigurationRefused
 from aims.console.configuration.run import apply
 from aims.credentials.queries import registered_keys_of
 from aims.kit import clock
 from aims.kit.errors import AimsError
+from aims.kit.ids import digest
 from aims.people.models import User
 from tests.support.cast import Acting, browser_of
-from tests.support.oauth_client import BY
+from tests.support.oauth_client import BY, PAY
 
 pytestmark = pytest.mark.django_db
 ISSUER = "https://login.partner.example"
@@ -43,6 +45,13 @@ def a_form(ada: User, courier: Acting, **changed: Any) -> dict[str, Any]:
     } | changed
 
 
+def a_token(courier: Acting, jti: str, **terms: Any) -> AccessToken:
+    base: dict[str, Any] = {"audience": PAY, "expires": clock.now() + timedelta(minutes=5), "issued_at": clock.now()}
+    row = AccessToken(agent=courier.agent, jti=jti, token_checksum=digest(jti), **(base | terms))
+    row.save(force_insert=True)
+    return row
+
+
 def test_a_server_is_trusted_changed_and_retired(adm: User, ada: User, courier: Acting) -> None:
     browser, path = browser_of(adm), reverse("trust")
     assert "Partner is trusted in this way." in browser.post(path, a_form(ada, courier), follow=True).text
@@ -60,9 +69,30 @@ def test_a_server_is_trusted_changed_and_retired(adm: User, ada: User, courier: 
     assert "Saved." in browser.post(edit, less, follow=True).text
     server.refresh_from_db()
     assert (server.issuer, server.accepts, server.subjects.count()) == (ISSUER, ["chaining"], 0)
+    assert "0 tokens that stand on its word end at once" in browser.get(path).text
     assert "trusted no more" in browser.post(reverse("trust-retire", args=[server.ref]), follow=True).text
     assert browser.get(edit).status_code == 404
     assert browser.post(path, a_form(ada, courier)).context["form"].errors
+
+
+def test_who_retires_a_server_is_told_what_ends_with_it(adm: User, ada: User, courier: Acting) -> None:
+    browser, path, now = browser_of(adm), reverse("trust"), clock.now()
+    browser.post(path, a_form(ada, courier))
+    server = ForeignServer.objects.get()
+    top = a_token(courier, "tok_top", foreign=server)
+    a_token(courier, "tok_below", parent=top, root_ref="tok_top")
+    a_token(courier, "tok_said", kind="id-jag", audience=ISSUER)
+    a_token(courier, "tok_over", foreign=server, expires=now)
+    a_token(courier, "tok_else")
+    told = "3 tokens that stand on its word end at once"
+    assert told in browser.get(path).text
+    question = reverse("trust-retire", args=[server.ref])
+    assert told in browser.get(question).text
+    browser.post(question)
+    assert set(AccessToken.of_every_kind.filter(revoked_at=None).values_list("jti", flat=True)) == {
+        "tok_over",
+        "tok_else",
+    }
 
 
 @pytest.mark.parametrize(
