@@ -120,8 +120,10 @@ def repeats_nothing(call: Call) -> None:
 
 
 def has_room(call: Call) -> None:
-    """Nobody's signature is verified for a token that could not be written."""
-    if call.value("grant_type") == CLIENT_CREDENTIALS:
+    """Nobody's signature is verified for what could not be written."""
+    if call.endpoint is Endpoint.INTROSPECT:
+        gathering.admit_use()
+    elif call.value("grant_type") in (CLIENT_CREDENTIALS, CIBA):
         gathering.admit()
 
 
@@ -171,7 +173,7 @@ CHECKS: tuple[tuple[Callable[[Call], None], Endpoint], ...] = (
     (has_no_query, _ALL),
     (is_form, _ALL),
     (repeats_nothing, _ALL),
-    (has_room, Endpoint.TOKEN),
+    (has_room, Endpoint.TOKEN | Endpoint.INTROSPECT),
     (is_authenticated, _OURS),
     (is_agent, Endpoint.TOKEN | Endpoint.REVOKE | Endpoint.PAR),
     (is_resource_server, Endpoint.INTROSPECT),

@@ -106,8 +106,7 @@ class Committer(Generic[R, O]):
         return told.result()
 
     async def submitted(self, row: R) -> O:
-        """Return, as ``submit``, to whoever waits on a loop."""
-        _refuse_in_transaction()
+        """Return, as ``submit``, to whoever waits on a loop, where Django begins no transaction."""
         loop = asyncio.get_running_loop()
         told: asyncio.Future[O] = loop.create_future()
         arriving = self._arriving.setdefault(loop, [])
@@ -132,7 +131,8 @@ class Committer(Generic[R, O]):
         self._refuse_all([*self._batch, *self._drained()])
 
     def _put(self, waiting: _Waiting[R]) -> None:
-        _refuse_in_transaction()
+        if connection.in_atomic_block:
+            raise RuntimeError("a row that is submitted can't join a transaction")
         with self._changed:
             self._refuse()
             self._enqueue(waiting)
@@ -257,11 +257,6 @@ class Committer(Generic[R, O]):
 
     def _refuse_all(self, waiting: Iterable[_Waiting[R]]) -> None:
         _tell((each, Unavailable()) for each in waiting)
-
-
-def _refuse_in_transaction() -> None:
-    if connection.in_atomic_block:
-        raise RuntimeError("a row that is submitted can't join a transaction")
 
 
 def _tell(outcomes: Iterable[tuple[_Waiting[R], object]]) -> None:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ class _Side:
     seconds: list[float] = field(default_factory=list)
     p50_ms: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)  # answers that were not 200, by status, of all rounds
 
 
 def _sides() -> list[_Side]:
@@ -152,6 +154,7 @@ def _compare(connections: int) -> list[_Side]:
                 side.seconds.append(sent["seconds"] / REQUESTS)
                 side.p50_ms.append(sent["p50"])
                 side.p99_ms.append(sent["p99"])
+                side.others.update(sent["statuses"])
     return sides
 
 
@@ -161,8 +164,9 @@ def _round(client: _Client, side: _Side, connections: int, count: int) -> tuple[
     before, before_postgres = _cpu_s(side.pid), _cpu_s(_postmaster())
     sent = client.send()
     server_s, postgres_s = _cpu_s(side.pid) - before, _cpu_s(_postmaster()) - before_postgres
-    refused = sent["statuses"].pop("503", 0)  # where others keep the machine so busy that a row waits too long
-    assert sent["statuses"] == {"200": count - refused} and refused <= count // 20, (side.name, sent)
+    answered = sent["statuses"].pop("200", 0)
+    # Some may be 503, where others keep the machine so busy that a row waits too long: they are printed.
+    assert set(sent["statuses"]) <= {"503"} and answered >= count - count // 20, (side.name, answered, sent)
     return sent, server_s, postgres_s
 
 
@@ -204,8 +208,9 @@ def _at(connections: int) -> Sequence[Reading]:
 def _rate(side: _Side) -> Reading:
     p50, p99 = statistics.median(side.p50_ms), statistics.median(side.p99_ms)
     cpu_ms, postgres_ms = 1000 * statistics.median(side.cpu_s), 1000 * statistics.median(side.postgres_s)
+    told = ", ".join(f"{count} answers of {status}" for status, count in side.others.items()) or "all answers 200"
     waits_, cpu = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms", f"CPU {cpu_ms:.2f} ms ({postgres_ms:.2f} PostgreSQL)"
-    return Reading(what=f"{side.name}: {waits_}, {cpu},", value=1 / statistics.median(side.seconds), unit="/s")
+    return Reading(what=f"{side.name}: {told}, {waits_}, {cpu},", value=1 / statistics.median(side.seconds), unit="/s")
 
 
 def _against(ours: _Side, theirs: _Side, *, bar: float) -> list[Reading]:

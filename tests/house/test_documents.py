@@ -26,6 +26,7 @@ from aims.authorization.services import (
     admission,
     clients,
     codes,
+    gathering,
     grants,
     opening,
     ping,
@@ -43,7 +44,7 @@ from aims.credentials import bundles, jwks
 from aims.credentials.services import bundles as bundle_verbs
 from aims.credentials.services import registered
 from aims.identifier import uri
-from aims.kit import clock, fetch, forms, jose
+from aims.kit import clock, committer, fetch, forms, jose
 from aims.policy import engine
 from approvals import context
 from audit import canonical, read, write
@@ -138,6 +139,11 @@ def _limits() -> list[str]:
     kib = 1024
     return [
         f"request body, machine endpoints | {forms.MACHINE_BODY_MAX_BYTES // kib} KiB |",
+        f"tokens, and uses of tokens, that wait to be written | {committer.QUEUE_MAX} of each in one process, or one that has"
+        f" waited {committer.WAITED_MAX_S * 1000:.0f} ms: then 503 with `Retry-After` of {committer.RETRY_S} s before the proof"
+        f" is verified; at most {committer.BATCH_MAX} a transaction |",
+        f"the database, for tokens and their uses | {gathering.CONNECT_S} s to connect, {gathering.ANSWER_S} s for a batch,"
+        f" looked at again every {committer.RETRY_S} s while it is away; a stop writes what waits for at most {committer.DRAIN_S:.0f} s |",
         f"depth {canonical.DEPTH_MAX};",
         f"JWT that we accept | {jose.JWS_MAX_BYTES // kib} KiB |",
         f"`binding_message` | 1 to {backchannel.BINDING_MAX:,} characters",

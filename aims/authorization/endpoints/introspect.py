@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from aims.authorization.endpoints.token_exchange import TXN_TOKEN
 from aims.authorization.errors import InvalidRequest
 from aims.authorization.pipeline import Call, Endpoint, answer, endpoint
-from aims.authorization.services import tokens, txn_introspection
+from aims.authorization.services import introspection, txn_introspection
 from aims.credentials import signing
 from aims.credentials.models import KeyPurpose
 
@@ -30,7 +30,7 @@ def introspect(call: Call) -> HttpResponse:
         known = txn_introspection.introspect(call.client, token, now=call.now)
         if known is not None:
             return _answered(call, known)
-    return _answered(call, tokens.introspect(call.client, token, now=call.now))
+    return _answered(call, introspection.introspect(call.client, token, now=call.now))
 
 
 def _answered(call: Call, told: dict[str, Any]) -> HttpResponse:

@@ -1,6 +1,7 @@
-"""Tokens that share a commit: the committer of this process (``aims.kit.committer``) and what it writes with.
+"""What shares a commit: the committers of this process (``aims.kit.committer``) and what they write with.
 
-Whoever serves starts it; where it does not run, as in a command or a test, nothing here refuses anybody.
+One writes tokens, one the proofs of those who ask about tokens: two fates, so that neither waits for the other's locks.
+Whoever serves starts them; where they do not run, as in a command or a test, nothing here refuses anybody.
 """
 
 from __future__ import annotations
@@ -8,11 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
+from threading import Thread
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 
-from aims.authorization.services import issuing
+from aims.authentication import replay
+from aims.authorization.services import issuing, using
 from aims.authorization.services.issuing import Issue, Outcome
+from aims.authorization.services.using import Spent, Use
 from aims.kit.committer import Committer
 from aims.kit.prepared import is_possible
 
@@ -25,8 +30,8 @@ _SESSION = f"SET statement_timeout = {ANSWER_S * 1000}; SET synchronous_commit =
 _DURABLE = "SELECT current_setting('synchronous_commit') <> 'off' AND current_setting('fsync') = 'on'"
 
 
-class _Tokens:
-    """What the committer writes with."""
+class _OwnConnection:
+    """What every writer begins with."""
 
     def begin(self) -> None:
         """Connect anew, outside the pool: this connection is kept, and its session is its own."""
@@ -45,6 +50,10 @@ class _Tokens:
                     "PostgreSQL does not wait for its disk (fsync is off): a crash takes back what was answered"
                 )
 
+
+class _Tokens(_OwnConnection):
+    """What writes tokens."""
+
     def write(self, rows: Sequence[Issue]) -> Sequence[Outcome]:
         """Write all in one transaction."""
         return issuing.in_one_statement(rows, waits=False) if is_possible() else issuing.in_one_transaction(rows)
@@ -54,26 +63,53 @@ class _Tokens:
         return issuing.find(rows)
 
 
-_running: list[Committer[Issue, Outcome]] = []
+class _Uses(_OwnConnection):
+    """What writes the proofs of those who ask."""
+
+    def write(self, rows: Sequence[Use]) -> Sequence[Spent]:
+        """Write all in one transaction."""
+        return using.together(rows)
+
+    def find(self, rows: Sequence[Use]) -> Sequence[Spent | None]:
+        """Return that nobody knows: whether a proof was spent by us or by who had it before, its row does not say."""
+        return [None] * len(rows)
+
+
+@dataclass(frozen=True)
+class _Running:
+    """The committers of a process."""
+
+    tokens: Committer[Issue, Outcome]
+    uses: Committer[Use, Spent]
+
+
+_running: list[_Running] = []
 
 
 def running() -> Committer[Issue, Outcome] | None:
-    """Return the committer of this process, None where none was started."""
-    return _running[0] if _running else None
+    """Return what writes the tokens of this process, None where nothing was started."""
+    here = _here()
+    return here.tokens if here else None
 
 
 def start() -> Committer[Issue, Outcome]:
-    """Start the committer of this process, unless it runs; it looks at the database at once."""
+    """Start the committers of this process, unless they run; they look at the database at once."""
     if not _running:
-        _running.append(Committer(_Tokens(), name="tokens"))
-        _running[0].start()
-    return _running[0]
+        _running.append(_Running(Committer(_Tokens(), name="tokens"), Committer(_Uses(), name="uses")))
+        _running[0].tokens.start()
+        _running[0].uses.start()
+    return _running[0].tokens
 
 
 def stop() -> None:
     """Write what waits, for at most ``committer.DRAIN_S``, and refuse the rest."""
     while _running:
-        _running.pop().close()
+        stopped = _running.pop()
+        closing = [Thread(target=each.close) for each in (stopped.tokens, stopped.uses)]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
 
 
 def issue(row: Issue) -> None:
@@ -91,13 +127,32 @@ def written(row: Issue) -> Outcome:
     return issuing.alone(row, waits=False) if committer is None or row.is_metered else committer.submit(row)
 
 
+def use(row: Use) -> bool:
+    """Spend a proof, and record the use of its token if that counts; return whether it did. Raises ProofReplayed, Unavailable."""
+    here = _here()
+    outcome = here.uses.submit(row) if here else using.alone(row)
+    if not outcome.is_fresh:
+        raise replay.not_fresh(row.proof)
+    return outcome.is_recorded
+
+
 def admit() -> None:
     """Raise Unavailable where this process can't write tokens just now: asked before any proof is verified."""
-    if committer := running():
-        committer.admit()
+    if here := _here():
+        here.tokens.admit()
+
+
+def admit_use() -> None:
+    """Raise Unavailable where this process can't write uses just now: asked before any proof is verified."""
+    if here := _here():
+        here.uses.admit()
 
 
 def is_ready() -> bool:
-    """Return whether tokens can be written here, as far as is known."""
-    committer = running()
-    return committer is None or committer.is_ready
+    """Return whether tokens and their uses can be written here, as far as is known."""
+    here = _here()
+    return here is None or (here.tokens.is_ready and here.uses.is_ready)
+
+
+def _here() -> _Running | None:
+    return next(iter(_running), None)

@@ -1,4 +1,4 @@
-"""Issuing, checking and revoking access tokens; each with its entry in the log."""
+"""Issuing and revoking access tokens, and what the log says about each."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from aims.authentication.replay import Proof, remember, spend
 from aims.authorization.events import TokenIssued, TokenRefused, TokenRevoked, TokenUsed
 from aims.authorization.models import AccessToken, ApprovalRequest, AuthorizationCode
 from aims.authorization.services import trees
-from aims.authorization.tokens import TYP, TokenFacts, approval_claim, claims_of, confirmation, token_type
+from aims.authorization.tokens import TYP, TokenFacts, approval_claim, claims_of, token_type
 from aims.credentials import signing
 from aims.credentials.models import KeyPurpose
-from aims.identifier.models import Agent, AgentState
+from aims.identifier.models import Agent
 from aims.kit.ids import digest, new_ref
 from audit.write import Facts, record
 
@@ -149,24 +149,16 @@ def note_refusal(
         _record_refusal(endpoint, code, reason, (), by=by, agent=agent, resource=None)
 
 
-def introspect(client: Client, token: str, *, now: datetime) -> dict[str, Any]:
-    """Return what a resource server may know of a token that is meant for it; else only that it is not active.
-
-    That entry is the use in the timeline of a task. Spec: RFC 7662 §2.2, §4.
-    """
-    with transaction.atomic():
-        spend(client.proof)
-        row = _live(token, audience=client.identifier, now=now)
-        if row is None:
-            return {"active": False}
-        record_use(row, by=client.identifier)
-    return _described(row)
-
-
 def record_use(row: AccessToken, *, by: str | None = None) -> None:
     """Record that a token was used, in the caller's transaction. by: who it was shown to; None for its own agent at ours."""
+    event, facts = use_of(row)
+    record(event, by=by or agent_of(row), facts=facts)
+
+
+def use_of(row: AccessToken) -> tuple[TokenUsed, Facts]:
+    """Return what the log says about a token that was used."""
     event = TokenUsed(jti=str(row.jti), request=row.request.ref if row.request else None)
-    record(event, by=by or _agent_of(row), facts=_facts(row, _agent_of(row), decision="allow", action=None))
+    return event, _facts(row, agent_of(row), decision="allow", action=None)
 
 
 def revoke(client: Client, token: str, *, now: datetime) -> bool:
@@ -187,6 +179,12 @@ def revoke(client: Client, token: str, *, now: datetime) -> bool:
     return True
 
 
+def agent_of(row: AccessToken) -> str:
+    """Return the identifier of the agent that a token was issued to."""
+    assert row.agent is not None, "every token of ours belongs to an agent"
+    return str(row.agent.identifier)
+
+
 def approval_of(request: ApprovalRequest) -> dict[str, Any]:
     """Return the ``approval`` claim of a request that was approved."""
     assert request.decided_at is not None
@@ -201,49 +199,6 @@ def approval_of(request: ApprovalRequest) -> dict[str, Any]:
         count=len(request.decided_by),
         issuer=settings.ISSUER,
     )
-
-
-def _live(token: str, *, audience: str, now: datetime) -> AccessToken | None:
-    """Return the token's row if it holds now: for this audience, neither expired nor revoked, its agent active."""
-    rows = AccessToken.objects.select_related("agent", "request", "code__user").filter(
-        token_checksum=digest(token), audience=audience, expires__gt=now, revoked_at=None
-    )
-    # Locked, so that no use is recorded after the entry that ended the token.
-    rows = rows.select_for_update(of=("self",), no_key=True)
-    found: AccessToken | None = rows.filter(agent__state=AgentState.ACTIVE).first()
-    # Nobody in the chain may have been stopped: authority goes down it, and ends with whoever handed it on.
-    return found if found and all(token.is_sound for token in found.chain()) else None
-
-
-def _described(row: AccessToken) -> dict[str, Any]:
-    assert row.issued_at is not None
-    facts = TokenFacts(
-        client_id=_agent_of(row),
-        subject=row.subject_ref,
-        audience=row.audience,
-        scope=row.scope,
-        authorization_details=row.authorization_details or (),
-        txn=row.txn,
-        expires_at=row.expires,
-        approval=approval_of(row.request) if row.request else None,
-        subject_signed=_subject_signed(row),
-        cnf=confirmation(row.jkt, row.x5t_s256),
-        act=row.act,
-        may_act=row.may_act,
-    )
-    claims = claims_of(facts, issuer=settings.ISSUER, jti=str(row.jti), now=row.issued_at)
-    return {"active": True, "token_type": token_type(facts.cnf)} | claims
-
-
-def _subject_signed(row: AccessToken) -> dict[str, Any] | None:
-    if row.code:
-        return row.code.signed_in
-    return row.request.subject_signed if row.request else None
-
-
-def _agent_of(row: AccessToken) -> str:
-    assert row.agent is not None, "every token of ours belongs to an agent"
-    return str(row.agent.identifier)
 
 
 def _record_refusal(

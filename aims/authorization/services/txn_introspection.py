@@ -9,13 +9,14 @@ from django.conf import settings
 from django.db import transaction
 
 from aims.authentication.client import Client
-from aims.authentication.replay import spend
 from aims.authorization.events import TokenUsed
 from aims.authorization.models import AccessToken, TokenKind
+from aims.authorization.services import gathering
 from aims.authorization.services.exchange.transactions import claims_in
 from aims.authorization.services.tokens import POSTURE_UNKNOWN
+from aims.authorization.services.using import Use
 from aims.kit.ids import digest
-from audit.write import Facts, record
+from audit.write import Facts, inbox_payload, record
 
 
 def introspect(client: Client, token: str, *, now: datetime) -> dict[str, Any] | None:
@@ -24,17 +25,40 @@ def introspect(client: Client, token: str, *, now: datetime) -> dict[str, Any] |
     Only where the caller asks for this kind: who takes any active token for an access token never sees one here.
     The proof is spent unless the answer is None.
     """
-    row = AccessToken.of_every_kind.filter(token_checksum=digest(token), kind=TokenKind.TXN).first()
+    found = AccessToken.of_every_kind.filter(token_checksum=digest(token), kind=TokenKind.TXN)
+    row = found.select_related("agent").first()
     if row is None:
         return None
+    is_for_them = _is_in_trust_domain(client)
+    asked = _use_of(row, client, now=now) if is_for_them and _counts(row) else Use(proof=client.proof, now=now)
+    if gathering.use(asked) or (asked.token and _is_used_after_all(row, client)):
+        return {"active": True, "token_type": "N_A"} | claims_in(token)
+    return {"active": False}
+
+
+def _use_of(row: AccessToken, client: Client, *, now: datetime) -> Use:
+    event = TokenUsed(jti=str(row.jti), request=None)
+    return Use(
+        proof=client.proof,
+        now=now,
+        token=row.pk,
+        payload=inbox_payload(event, by=client.identifier, facts=_facts(row)),
+    )
+
+
+def _is_used_after_all(row: AccessToken, client: Client) -> bool:
+    """Wait for who is ending the token, and look again."""
     with transaction.atomic():
-        spend(client.proof)
         locked = AccessToken.of_every_kind.select_for_update(of=("self",), no_key=True).select_related("agent")
         held = locked.get(pk=row.pk)
-        if not _is_in_trust_domain(client) or not all(each.is_sound for each in held.chain()):
-            return {"active": False}
+        if not _counts(held):
+            return False
         record(TokenUsed(jti=str(held.jti), request=None), by=client.identifier, facts=_facts(held))
-    return {"active": True, "token_type": "N_A"} | claims_in(token)
+    return True
+
+
+def _counts(row: AccessToken) -> bool:
+    return all(each.is_sound for each in row.chain())
 
 
 def _is_in_trust_domain(client: Client) -> bool:
