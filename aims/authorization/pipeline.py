@@ -39,6 +39,7 @@ from aims.authorization.errors import described as described
 from aims.authorization.queries import CIBA, OF_AGREEMENTS
 from aims.authorization.services import gathering, tokens
 from aims.kit import clock
+from aims.kit.address import address_of
 from aims.kit.committer import Unavailable
 from aims.kit.errors import AimsError
 from aims.kit.forms import Form, FormRefused, read_form, single
@@ -295,7 +296,7 @@ def _record(call: Call, error: AimsError) -> None:
         )
         return
     if client is None:
-        count_failure(str(call.request.META.get("REMOTE_ADDR", "")), error.code)
+        count_failure(address_of(call.request), error.code)
         return
     reason = error.reason if isinstance(error, InvalidClient | InvalidDpopProof) else ""
     policies = tuple(getattr(error, "policies", ()))

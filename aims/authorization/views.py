@@ -44,6 +44,7 @@ from aims.authorization.services.seeking import Sought, Verdict, held_from, judg
 from aims.authorization.states import OPEN
 from aims.authorization.ways_out import leave, page, see_other
 from aims.kit import clock
+from aims.kit.address import address_of
 from aims.kit.errors import AimsError
 from aims.kit.forms import Form, read_form, read_query, single
 from aims.kit.ids import digest
@@ -169,7 +170,7 @@ def _met_client(request: HttpRequest, client_id: str, *, now: datetime) -> Known
     if not documents.is_address(client_id):
         return _known(client_id)
     try:
-        documents.look_up(client_id, address=str(request.META.get("REMOTE_ADDR", "")), now=now)
+        documents.look_up(client_id, address=address_of(request), now=now)
     except (ClientAddressRefused, DocumentRefused, RegistrationsFull, TooManyAttempts) as error:
         if client_for(client_id).standing is Standing.UNKNOWN:
             raise ClientUnreachable(error) from error
@@ -203,7 +204,7 @@ def _brought(request: HttpRequest, known: KnownClient, form: Form, *, now: datet
         assert agent is not None
         reference = pushing.bring(agent, requested, parameters, now=now)
     except OAuthError as error:
-        count_failure(str(request.META.get("REMOTE_ADDR", "")), error.code)
+        count_failure(address_of(request), error.code)
         return see_other(error_uri(_answerable(parameters), error))
     return see_other(_question(agent.identifier, reference))
 

@@ -299,6 +299,24 @@ def test_a_link_is_shown_once_and_opens_a_door(browser: Browser, place: Furnishe
     guest, more, _ = visit(browser, place, "nobody", link.removeprefix(place.world.url))
     assert more == []
     looked_at(guest, "join")
+    pages_that_hide_where_one_comes_from_still_send_forms(browser, page, guest, link)
+
+
+def pages_that_hide_where_one_comes_from_still_send_forms(browser: Browser, page: Page, guest: Page, link: str) -> None:
+    """From a page with ``no-referrer`` a form would go out with ``Origin: null``, which the check of origins refuses."""
+    plain, _said = open_page(browser, DESK, java_script_enabled=False)
+    plain.goto(link)
+    plain.get_by_label("Name of this passkey").press("Enter")
+    expect(plain.get_by_role("heading", name="Welcome, Noor van den Berg-Achterberg")).to_be_visible()
+    expect(plain).to_have_url(link)
+    plain.context.close()
+    enrol(guest, link, key_name="Phone")
+    expect(guest.get_by_role("heading", name="Nothing waits for you, Noor")).to_be_visible()
+    page.get_by_role("link", name="Back to people").click()
+    page.get_by_label("Short name").fill("night-shift")
+    page.get_by_label("Name", exact=True).fill("Night shift")
+    page.get_by_role("button", name="Make a group").click()
+    expect(page.locator(".toasts")).to_contain_text("The group was made.")
 
 
 def test_an_agent_is_suspended_and_resumed_after_a_question(browser: Browser, place: Furnished) -> None:

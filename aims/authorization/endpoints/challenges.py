@@ -13,6 +13,7 @@ from aims.authentication.replay import begin
 from aims.authorization.errors import described
 from aims.authorization.pipeline import NONCE_HEADER
 from aims.authorization.presenting import NoToken, scheme_of
+from aims.kit.address import address_of
 from aims.kit.errors import AimsError
 from audit.write import count_failure
 
@@ -39,7 +40,7 @@ def note(request: HttpRequest, error: AimsError) -> None:
     if isinstance(error, DpopForgotten):
         begin()
     if status_of(error) == 401 and not isinstance(error, NoToken | UseDpopNonce):
-        count_failure(str(request.META.get("REMOTE_ADDR", "")), error.code)
+        count_failure(address_of(request), error.code)
 
 
 def status_of(error: AimsError) -> int:

@@ -18,6 +18,7 @@ from aims.authorization.errors import InvalidRequest, MethodNotAllowed, ServerEr
 from aims.authorization.pipeline import answer, error_response
 from aims.authorization.services import registrations
 from aims.kit import clock
+from aims.kit.address import address_of
 from aims.kit.errors import AimsError
 from audit.canonical import CanonicalError, decode
 from audit.write import count_failure
@@ -54,7 +55,7 @@ def register(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         raise MethodNotAllowed
     document = _body(request)
-    made = registrations.register(document, address=_address(request), now=clock.now())
+    made = registrations.register(document, address=address_of(request), now=clock.now())
     return _shown(made.registration, made.token, status=201)
 
 
@@ -79,7 +80,7 @@ def _run(handler: Handler, request: HttpRequest, path: Mapping[str, str]) -> Htt
     try:
         return handler(request, **path)
     except AimsError as error:
-        count_failure(_address(request), error.code)
+        count_failure(address_of(request), error.code)
         response = error_response(error)
         if error.status == 405:
             response["Allow"] = "GET, PUT, DELETE" if path else "POST"
@@ -134,7 +135,3 @@ def _shown(row: ClientRegistration, token: str, *, status: int = 200) -> HttpRes
         "registration_client_uri": f"{settings.ISSUER}{PATH}/{row.ref}",
     }
     return answer(body, status)
-
-
-def _address(request: HttpRequest) -> str:
-    return str(request.META.get("REMOTE_ADDR", ""))

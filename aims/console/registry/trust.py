@@ -182,6 +182,8 @@ def _retiring(server: ForeignServer, count: int) -> Question:
         "%(count)d tokens that stand on its word end at once, and it hears nothing more.",
         count,
     )  # fmt: skip
+    if not count:
+        ends = _("No token stands on its word now. It hears nothing more.")
     return Question(
         id=f"retire-{server.ref}",
         href=reverse("trust-retire", args=[server.ref]),

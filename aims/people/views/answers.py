@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
@@ -55,10 +54,3 @@ def done(request: HttpRequest, text: str, href: str) -> HttpResponseRedirect:
     """Go on, and say what has been done."""
     messages.success(request, text)
     return HttpResponseRedirect(href)
-
-
-def source_of(request: HttpRequest) -> str:
-    """Return the caller's address. Behind a proxy it is what our own proxy, the last in the list, has written."""
-    if settings.SECURE_PROXY_SSL_HEADER:
-        return request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or request.META["REMOTE_ADDR"]
-    return str(request.META["REMOTE_ADDR"])

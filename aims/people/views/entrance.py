@@ -12,12 +12,13 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
 
 from aims.kit import clock
+from aims.kit.address import address_of
 from aims.people import queries, services
 from aims.people.access import person_of, signed_in
 from aims.people.errors import FieldRefused, LinkUnusable
 from aims.people.forms import JoinForm
 from aims.people.models import Passkey, SignedInSession
-from aims.people.views.answers import as_json, as_page, source_of
+from aims.people.views.answers import as_json, as_page
 
 
 @require_GET
@@ -37,7 +38,7 @@ def begin_sign_in(request: HttpRequest) -> HttpResponseBase:
     if request.session.session_key is None:
         request.session.create()
     bound_to = str(request.session.session_key)
-    return JsonResponse(services.begin_sign_in(bound_to=bound_to, source=source_of(request), now=clock.now()))
+    return JsonResponse(services.begin_sign_in(bound_to=bound_to, source=address_of(request), now=clock.now()))
 
 
 @require_POST
@@ -47,7 +48,7 @@ def finish_sign_in(request: HttpRequest) -> HttpResponseBase:
     key = services.finish_sign_in(
         request.POST.get("credential", ""),
         bound_to=str(request.session.session_key),
-        source=source_of(request),
+        source=address_of(request),
         now=clock.now(),
     )
     _open_session(request, key)

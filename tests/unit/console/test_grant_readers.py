@@ -27,7 +27,7 @@ from tests.support.cast import Acting, browser_of, someone
 from tests.support.log import log_key as log_key
 from tests.support.log import sequencer as sequencer
 from tests.support.oauth_client import BY, payment
-from tests.unit.console.test_grant_page import another, give, pass_down, path, read_token
+from tests.unit.console.test_grant_page import another, give, narrower, pass_down, path, read_token
 
 pytestmark = pytest.mark.django_db
 HEADLINE = "Pay 10.00 EUR to"
@@ -148,3 +148,13 @@ def test_whose_tokens_ended_hears_of_it(
     with django_capture_on_commit_callbacks(execute=True):
         stopping.suspend_agent(courier.agent, reason="odd", by=BY, now=clock.now())
     assert ada.ref in heard
+
+
+def test_a_narrower_grant_that_ends_nothing_does_not_say_that_all_ends(
+    ada: User, courier: Acting, pay: Resource
+) -> None:
+    grant = give(courier, pay)
+    page = browser_of(ada).get(path("narrow", grant), narrower(grant)).text
+    assert "nothing ends now" in page
+    assert "nothing new can be had by it" not in page
+    assert "nothing new can be had by it" in browser_of(ada).get(path("revoke", grant)).text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -175,3 +176,14 @@ def test_the_posts_of_the_ceremony_are_protected_against_forgery() -> None:
     client = Client(enforce_csrf_checks=True)
     for path in ("/sign-in/begin/", "/sign-in/finish/", "/join/token/begin/", "/me/passkeys/begin/"):
         assert client.post(path).status_code == 403
+
+
+def test_a_page_that_hides_where_one_comes_from_has_no_form_that_a_browser_sends() -> None:
+    """With ``no-referrer`` it would go out with ``Origin: null`` and be refused; what a script sends has its origin."""
+    token = services.invite("new@example.org", by=BY, now=clock.now())
+    admin = browser_of(enrolled("adm@example.org", "admin"))
+    form = {"email": "next@example.org", "name": "Next", "roles": ["approver"]}
+    for page in (Client().get(f"/join/{token}/"), admin.post("/people/invite/", form)):
+        assert page["Referrer-Policy"] == "no-referrer"
+        rest = re.sub(r"(?s)<passkey-ceremony.*?</passkey-ceremony>", "", page.content.decode())
+        assert [form for form in re.findall(r"<form[^>]*>", rest) if 'method="dialog"' not in form] == []
