@@ -251,12 +251,17 @@ def _run(call: Call, checks: tuple[Callable[[Call], None], ...], handler: Handle
     except Exception as error:
         if _was_deadlocked(error) and not call.is_second_try:
             return _run(replace(call, is_second_try=True, is_settling=False, _client=None), checks, handler)
-        if isinstance(error, OperationalError | InterfaceError):
-            log.error("%s: the database does not answer: %s", call.endpoint.name, type(error).__name__)
-            return error_response(Unavailable())
-        # Trap of the toolkit: a programming error must not become an HTML page for a machine.
-        log.exception("%s failed", call.endpoint.name)
-        return error_response(ServerError())
+        return failed(call, error)
+
+
+def failed(call: Call, error: Exception) -> HttpResponse:
+    """Return the answer to what is nobody's refusal: a database that is away, or a fault of ours. It is logged."""
+    if isinstance(error, OperationalError | InterfaceError):
+        log.error("%s: the database does not answer: %s", call.endpoint.name, type(error).__name__)
+        return error_response(Unavailable())
+    # Trap of the toolkit: a programming error must not become an HTML page for a machine.
+    log.error("%s failed", call.endpoint.name, exc_info=error)
+    return error_response(ServerError())
 
 
 def _was_deadlocked(error: Exception) -> bool:
@@ -268,7 +273,14 @@ def _was_deadlocked(error: Exception) -> bool:
 
 
 def refused(call: Call, error: AimsError) -> HttpResponse:
-    """Return the answer to a refusal once it is recorded."""
+    """Return the answer to a refusal once it is recorded. One that can't be was none: come again."""
+    try:
+        return _refused(call, error)
+    except (OperationalError, InterfaceError) as trouble:
+        return failed(call, trouble)
+
+
+def _refused(call: Call, error: AimsError) -> HttpResponse:
     try:
         _record(call, error)
     except ProofReplayed as replayed:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 
-from django.db import close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.http import HttpRequest, HttpResponse
 
 from aims.authorization.endpoints.client_credentials import target_of
@@ -29,6 +29,7 @@ from aims.authorization.pipeline import (
     answer,
     checks_of,
     error_response,
+    failed,
     finished,
     gives_nonce,
     refused,
@@ -134,4 +135,6 @@ def _not_issued(call: Call, row: Issue, outcome: Outcome, ordinary: View, reques
         return ordinary(request)
     except AimsError as error:
         return readable(finished(call, refused(call, error)))
+    except (DatabaseError, InterfaceError) as error:
+        return readable(finished(call, failed(call, error)))
     raise AssertionError("it was issued")

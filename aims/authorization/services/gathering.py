@@ -49,6 +49,7 @@ class _OwnConnection:
                 log.warning(
                     "PostgreSQL does not wait for its disk (fsync is off): a crash takes back what was answered"
                 )
+        replay.begin()  # at once behind a crash of PostgreSQL, and not with the first who is refused for it
 
 
 class _Tokens(_OwnConnection):

@@ -20,6 +20,7 @@ CIBA = "urn:openid:params:grant-type:ciba"
 READ = {"grant_type": "client_credentials", "resource": PAY, "scope": "accounts.read"}
 BREATH_S = 0.1
 TIMEOUT_S = 15
+FORGOTTEN = "older than our memory"  # told in the second in which PostgreSQL has come back from a crash
 REDEEMED_OF = 4  # one in so many requests redeems an approval, while there are any
 
 
@@ -68,11 +69,11 @@ class Taker:
         began = time.monotonic()
         status, body = self._sent(urlencode(signed | form))
         self._tally.slowest_s = max(self._tally.slowest_s, time.monotonic() - began)
-        self._tally.statuses[str(status or "none")] += 1
+        self._tally.statuses["401, forgotten" if FORGOTTEN in str(body) else str(status or "none")] += 1
         if status == 200:
             proof = hashlib.sha256(jti.encode()).hexdigest()
             self._tally.answered.append(Answered(_jti_of(str(body["access_token"])), proof, auth_req_id))
-        elif status in (0, 503):
+        elif status in (0, 503) or FORGOTTEN in str(body):
             self._later(auth_req_id)
             time.sleep(BREATH_S)
         elif auth_req_id in self._tally.unsure and body.get("error") == "invalid_grant":

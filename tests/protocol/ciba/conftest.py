@@ -113,8 +113,14 @@ def door(db: None) -> Door:
 
 def standing_door() -> Door:
     """Set the stage, and Ada at the door."""
-    played = stage()
-    RoleHolding.objects.create(person=played.ada, role=Role.APPROVER, since_at=clock.now() - timedelta(days=1))
+    return door_at(stage())
+
+
+def door_at(played: Stage) -> Door:
+    """Let Courier ask, and Ada approve."""
+    RoleHolding.objects.get_or_create(
+        person=played.ada, role=Role.APPROVER, until_at=None, defaults={"since_at": clock.now() - timedelta(days=1)}
+    )
     Application.objects.update_or_create(
         agent=played.agent,
         defaults={

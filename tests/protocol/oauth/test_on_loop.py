@@ -296,6 +296,22 @@ def test_a_process_that_can_write_no_tokens_is_not_ready(on: Stage, monkeypatch:
     assert asks(on.courier).error == (503, "temporarily_unavailable")
 
 
+@pytest.mark.parametrize("where", ["own_behalf.decide", "tokens.refuse", "issuing.judge"])
+def test_a_database_that_goes_away_is_told_as_that_and_never_as_a_fault(
+    on: Stage, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def away(*_said: object, **_more: object) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    signed = on.courier.signed(READ | {"scope": "payments.create" if where == "tokens.refuse" else "accounts.read"})
+    if where == "issuing.judge":
+        assert sends(signed).status == 200  # the second use is no token, and asks the database why
+    monkeypatch.setattr(f"aims.authorization.services.{where}", away)
+    answer = sends(signed)
+    assert answer.error == (503, "temporarily_unavailable")
+    assert answer.headers["retry-after"] == "1"
+
+
 def test_without_a_committer_the_ordinary_view_answers(on: Stage, threads: list[str]) -> None:
     gathering.stop()
     assert asks(on.courier).status == 200
