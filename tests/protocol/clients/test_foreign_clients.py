@@ -20,12 +20,17 @@ from urllib.parse import urljoin
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc import jws, jwt
 from joserfc.jwk import KeySet
 
 from aims.demo.approver import Approver, Page
 from aims.demo.client import CIBA
-from tests.support.running import AimsServer
+from tests.protocol.client_auth.test_mtls import self_signed
+from tests.support.domain import Domain, Shown, named, usage
+from tests.support.running import AimsServer, aims_server
 from tests.support.world import PAY, READ, RESOURCE, World, ciba_form, inhabit, payment
 
 HERE = Path(__file__).parent
@@ -37,19 +42,41 @@ REDIRECT = "https://agent.example/cb"
 SCOPE = f"openid email offline_access {READ}"
 
 
+CERTIFIED = ("tls_client_auth", "self_signed_tls_client_auth", "spiffe_x509")
+AGENTS = 2 + len(CERTIFIED)  # the first has a key, the last JWT-SVIDs, those between a certificate
+
+
 @dataclass(frozen=True)
 class Lived:
-    """A deployment with one agent and one person in it."""
+    """A deployment with agents and one person in it. domain: of the agents, it signs what they prove themselves by."""
 
     aims: AimsServer
     world: World
     person: Approver
+    domain: Domain
+
+
+@pytest.fixture(scope="module")
+def aims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AimsServer]:
+    """A server behind a proxy that ends TLS on this machine."""
+    with aims_server(tmp_path_factory.mktemp("aims"), AIMS_CLIENT_CERT_PROXIES="127.0.0.1/32") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def lived(aims: AimsServer) -> Lived:
-    world = inhabit(aims, also=_with_exports)
-    return Lived(aims, world, world.enrolled(Approver)[0])
+    domain = Domain()
+
+    def settled(configuration: dict[str, Any]) -> None:
+        _with_exports(configuration)
+        configuration["trust_domains"][0]["bundle"] = domain.bundle()
+        for agent, method in zip(configuration["agents"][1:], [*CERTIFIED, "spiffe_jwt"], strict=True):
+            agent["token_endpoint_auth_method"] = method
+            if method == "tls_client_auth":
+                agent["tls_client_auth_subject_dn"] = "CN=workload"
+
+    world = inhabit(aims, agents=AGENTS, also=settled)
+    return Lived(aims, world, world.enrolled(Approver)[0], domain)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +85,7 @@ def openid_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("no node and npm: openid-client can't run")
     folder = tmp_path_factory.mktemp("openid-client")
-    for name in ("package.json", "ciba.mjs", "agreement.mjs"):
+    for name in ("package.json", "ciba.mjs", "agreement.mjs", "certificates.mjs"):
         shutil.copy(HERE / name, folder)
     command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"]
     try:
@@ -142,6 +169,45 @@ def test_openid_client_goes_from_a_pushed_request_to_the_end_of_its_family(lived
     approved = seen["approved"]["claims"]
     assert (approved["authorization_details"], approved["approval"]["count"]) == ([paid], 1)
     assert (approved["cnf"], seen["approved"]["refreshable"]) == ({"jkt": pushed["jkt"]}, False)
+
+
+@pytest.mark.spec(
+    "RFC 8705", "2", "openid-client and oauth4webapi sign in by a certificate, in a handshake of their own"
+)
+@pytest.mark.spec("RFC 9440", "2", "what a client says of a certificate is dropped by the proxy that ends TLS")
+def test_openid_client_has_client_credentials_by_each_method_with_a_certificate(
+    lived: Lived, openid_client: Path
+) -> None:
+    domain, agents = lived.domain, lived.world.agents
+    elsewhere, last = Domain(name="proxy.example"), agents[-1]
+    me = agents[1 + CERTIFIED.index("spiffe_x509")].identifier
+    registered = agents[1 + CERTIFIED.index("self_signed_tls_client_auth")].key.private_key
+    assert registered
+    own = self_signed(registered)
+    good = [domain.svid(more=((usage("digital_signature"), True),)), own, domain.svid(me)]
+    bad = [elsewhere.svid(), self_signed(ec.generate_private_key(ec.SECP256R1())), elsewhere.svid(me)]
+    certified = [
+        {"client_id": agent.identifier, "method": method, "shown": _pem(shown), "another": _pem(another)}
+        for agent, method, shown, another in zip(agents[1:-1], CERTIFIED, good, bad, strict=True)
+    ]
+    task = {
+        "issuer": lived.aims.base_url,
+        "audience": RESOURCE,
+        "scope": READ,
+        "authority": elsewhere.authority.public_bytes(Encoding.PEM).decode(),
+        "proxy": _pem(_for_localhost(elsewhere)),
+        "certified": certified,
+        "svid": {
+            "client_id": last.identifier,
+            "svids": [domain.jwt_svid(last.identifier, aud=lived.aims.base_url)],
+        },
+    }
+    with _story(openid_client, "certificates.mjs", task) as story:
+        seen = story.to_the_end()
+    refused = dict.fromkeys(("another", "none", "said", "secret", "nobody"), "invalid_client")
+    for method in CERTIFIED:
+        assert (method, seen[method]) == (method, {"supported": True, "token_type": "bearer", "bound": True} | refused)
+    assert seen["spiffe_jwt"] == {"token_type": "bearer", "client_id": last.identifier}
 
 
 @pytest.mark.spec("RFC 7523", "2.2", "a library's client assertion is accepted")
@@ -251,6 +317,18 @@ def _story(folder: Path, script: str, task: dict[str, Any]) -> Iterator[Story]:
         overdue.cancel()
         process.kill()
         process.communicate()
+
+
+def _pem(shown: Shown) -> dict[str, str]:
+    """Return a certificate and its key as node reads them."""
+    key = shown.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return {"cert": shown.leaf.public_bytes(Encoding.PEM).decode(), "key": key.decode()}
+
+
+def _for_localhost(authority: Domain) -> Shown:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = (x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
+    return Shown(authority.made(named("localhost"), key, (name,)), key)
 
 
 def _agree(lived: Lived, address: str, **ticked: list[str]) -> str:
