@@ -10,6 +10,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aims.settings")
 
 application = get_wsgi_application()
 
-from aims.console import live  # noqa: E402  (needs the apps)
+from aims.authorization.services import gathering  # noqa: E402  (needs the apps)
+from aims.console import live  # noqa: E402
 
 live.connect()
+gathering.start()  # never stopped: whoever waits for a row is a request, and the server ends behind the last of these

@@ -16,6 +16,7 @@ from enum import Flag, auto
 from typing import Any
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -250,6 +251,9 @@ def _run(call: Call, checks: tuple[Callable[[Call], None], ...], handler: Handle
     except Exception as error:
         if _was_deadlocked(error) and not call.is_second_try:
             return _run(replace(call, is_second_try=True, is_settling=False, _client=None), checks, handler)
+        if isinstance(error, OperationalError | InterfaceError):
+            log.error("%s: the database does not answer: %s", call.endpoint.name, type(error).__name__)
+            return error_response(Unavailable())
         # Trap of the toolkit: a programming error must not become an HTML page for a machine.
         log.exception("%s failed", call.endpoint.name)
         return error_response(ServerError())

@@ -5,8 +5,10 @@ It knows no OAuth; what a row is, how many are written
 and how one is found again is the writer's. Sharing a commit means sharing a fate, so every way to fail has its answer here:
 
 - a row that the database refuses: the batch is halved until it stands alone, and the others are written;
-- a deadlock: once more, then refused; a database that is down or hangs, a thread that dies: all who wait are refused,
-  whoever comes is refused at once, and the process is not ready until a look at the database has gone well;
+- a deadlock: once more, then refused; a database that is down, a thread that dies: all who wait are refused, whoever
+  comes is refused at once, and the process is not ready until a look at the database has gone well;
+- a database that says nothing at all, so that no limit of its own or of the network ends the wait (its processes are
+  stopped, its disk is gone): a second thread refuses all who wait, and whoever comes, until the first is answered;
 - a connection lost around the commit: each row is looked up; what can't be found may or may not be there, and is refused;
 - more than it can write: refused by ``admit``, which the caller asks before any work of its own;
 - whoever waits goes away: its row is written all the same.
@@ -36,6 +38,8 @@ BATCH_MAX = 256  # rows of one transaction
 WAITED_MAX_S = 0.25  # by the oldest row that waits; then nobody else is let in
 RETRY_S = 1  # between two looks at a database that is down; also what clients are told
 DRAIN_S = 5.0  # for what waits when the process stops
+SILENCE_MAX_S = 7.0  # of the database to one batch: above the limit that it sets itself, below what clients wait
+WATCH_S = 0.5  # between two looks at the thread that writes
 _MAY_RUN_AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 
 R = TypeVar("R")
@@ -86,6 +90,8 @@ class Committer(Generic[R, O]):
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._batch: Sequence[_Waiting[R]] = ()  # what is being written
+        self._began = 0.0  # when that began, monotonic
+        self._watcher: threading.Thread | None = None
         self._is_closed = False
         self.is_ready = True
 
@@ -166,14 +172,31 @@ class Committer(Generic[R, O]):
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._watch, name=f"{self._name} watch", daemon=True)
+            self._watcher.start()
+
+    def _watch(self) -> None:
+        """Refuse all who wait for a database that says nothing; what it writes at last is told to nobody."""
+        while not self._is_closed:
+            time.sleep(WATCH_S)
+            with self._changed:
+                silent = self._batch if time.monotonic() - self._began > SILENCE_MAX_S else ()
+                if silent and self.is_ready:
+                    log.error("%s: the database says nothing; refused until it does", self._name)
+                    self.is_ready = False
+            if silent:
+                self._refuse_all([*silent, *self._drained()])
 
     def _work(self) -> None:
         try:
             self._connect()
             while batch := self._gathered():
-                self._batch = batch
+                self._began, self._batch = time.monotonic(), batch
                 self._commit(batch)
-                self._batch = ()
+                with self._changed:
+                    self._batch = ()
+                    self.is_ready = True  # it was not, where the database had said nothing for long
         except BaseException as death:  # even what is no Exception: nobody may wait for a thread that is gone
             log.critical("%s died: %s; starting anew", self._name, type(death).__name__)
         finally:

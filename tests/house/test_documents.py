@@ -143,7 +143,8 @@ def _limits() -> list[str]:
         f" waited {committer.WAITED_MAX_S * 1000:.0f} ms: then 503 with `Retry-After` of {committer.RETRY_S} s before the proof"
         f" is verified; at most {committer.BATCH_MAX} a transaction |",
         f"the database, for tokens and their uses | {gathering.CONNECT_S} s to connect, {gathering.ANSWER_S} s for a batch,"
-        f" looked at again every {committer.RETRY_S} s while it is away; a stop writes what waits for at most {committer.DRAIN_S:.0f} s |",
+        f" looked at again every {committer.RETRY_S} s while it is away; where it says nothing at all, refused after"
+        f" {committer.SILENCE_MAX_S:.0f} s; a stop writes what waits for at most {committer.DRAIN_S:.0f} s |",
         f"depth {canonical.DEPTH_MAX};",
         f"JWT that we accept | {jose.JWS_MAX_BYTES // kib} KiB |",
         f"`binding_message` | 1 to {backchannel.BINDING_MAX:,} characters",

@@ -108,6 +108,11 @@ class Door:
 
 @pytest.fixture
 def door(db: None) -> Door:
+    return standing_door()
+
+
+def standing_door() -> Door:
+    """Set the stage, and Ada at the door."""
     played = stage()
     RoleHolding.objects.create(person=played.ada, role=Role.APPROVER, since_at=clock.now() - timedelta(days=1))
     Application.objects.update_or_create(

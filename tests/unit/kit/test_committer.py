@@ -59,6 +59,7 @@ class Ledger:
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
     monkeypatch.setattr(kit, "RETRY_S", 0.01)
     monkeypatch.setattr(kit, "DRAIN_S", 0.2)
+    monkeypatch.setattr(kit, "WATCH_S", 0.01)
     return Ledger()
 
 
@@ -225,6 +226,24 @@ def test_a_connection_lost_around_the_commit_is_looked_up(
     assert [outcome(answer) for answer in answers] == [-1, -2, Unavailable, Unavailable]
     assert ledger.began == 3
     until(lambda: committer.is_ready)
+
+
+def test_whoever_waits_for_a_database_that_says_nothing_is_refused_until_it_does(
+    committer: Committer[int, int], ledger: Ledger, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit, "SILENCE_MAX_S", 0.05)
+    ledger.go.clear()
+    first = pool.submit(committer.submit, 0)
+    until(lambda: bool(committer._batch))
+    behind = [pool.submit(committer.submit, row) for row in (1, 2)]
+    assert {outcome(answer) for answer in [first, *behind]} == {Unavailable}
+    with pytest.raises(Unavailable):
+        committer.admit()
+    assert not committer.is_ready
+    ledger.go.set()
+    until(lambda: committer.is_ready)
+    assert committer.submit(3) == -3
+    assert ledger.batches[0] == [0]  # it was written at last; its proof is spent, and whoever asked makes a new one
 
 
 def test_too_many_are_refused_before_they_do_anything(
