@@ -268,6 +268,13 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1/",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Sets of words of members with one name, or with several: else a name would be made of a hash.
+    "ENUM_NAME_OVERRIDES": {
+        "ResourceKindEnum": "aims.identifier.models.Resource.Kind",
+        "TokenKindEnum": "aims.authorization.models.TokenKind",
+        "TrustRuleKindEnum": "aims.authorization.client_models.TrustRule.Kind",
+        "ProfileEnum": "aims.authorization.trust_models.Profile",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "aims.console.api.describing.complete",

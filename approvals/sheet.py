@@ -16,7 +16,6 @@ from django.utils.translation import gettext_noop, ngettext
 
 from aims.authorization import cards
 from aims.authorization.models import ApprovalRequest
-from aims.kit.visible import escape
 from aims.people.models import Passkey, User
 from aims.people.options import request_options
 from aims.people.queries import descriptors
@@ -61,7 +60,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the list: escaped, ready to show."""
+    """One row of the list, as ``components/item.html`` takes it, which makes hidden characters visible."""
 
     ref: str
     title: str
@@ -104,7 +103,7 @@ def line_of(request: ApprovalRequest, *, person: User, now: datetime) -> Line:
     done = is_waiting is False or mine is not None
     return Line(
         ref=request.ref,
-        title=escape(request.headline),
+        title=request.headline,
         sub=_what_happened(request, state, mine, person) if done else _who(request, person),
         agent=request.agent.name,
         tone="no" if request.reversibility == "irreversible" else "info",

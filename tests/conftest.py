@@ -25,6 +25,8 @@ IS_POSTGRES = os.environ.get("AIMS_TEST_ON") == "postgres"
 MUST_RUN_ALL = os.environ.get("AIMS_TEST_REQUIRE_ALL") == "1"
 # Whose tests say nothing about a database.
 SQLITE_ONLY = {"browser", "house", "bench", "story", "clients"}
+# What starts servers on SQLite, unless it is given a database too.
+EMBEDDED, ON_POSTGRES = {"aims", "start_aims"}, {"own_database", "module_database", "postgres_url"}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -59,9 +61,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _belongs(item: pytest.Item) -> bool:
+    is_scaled = item.get_closest_marker("scaled") is not None
     if IS_POSTGRES:
-        return not SQLITE_ONLY & set(item.path.parts)
-    return item.get_closest_marker("scaled") is None
+        return is_scaled or not (SQLITE_ONLY & set(item.path.parts) or _is_embedded(item))
+    return not is_scaled
+
+
+def _is_embedded(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    is_marked = item.get_closest_marker("embedded") is not None
+    return is_marked or bool(EMBEDDED & fixtures and not ON_POSTGRES & fixtures)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -46,6 +46,21 @@ def guard_of(client: Client, *, ledger: Path, takes_bearer: bool = False, first_
     )
 
 
+def about_of(
+    guard: Guard, name: str, *, scopes: Sequence[str] = (), detail_types: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what an API says of itself: no more than its guard checks. Spec: RFC 9728 §2."""
+    return metadata.document(
+        identifier=guard.identifier,
+        authorization_servers=[guard.issuer],
+        takes_bearer=guard.takes_bearer,
+        proof_algorithms=guard.proof_algorithms,
+        name=name,
+        scopes=scopes,
+        detail_types=detail_types,
+    )
+
+
 class OtherTransaction(Refused):
     """The access token and the transaction token of a call belong to two calls, or speak for two subjects."""
 

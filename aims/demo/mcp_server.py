@@ -20,9 +20,8 @@ from urllib.parse import urlsplit
 
 from aims.demo import mcp_wire as wire
 from aims.demo.client import Client
-from aims.demo.face import GuardedFace, guard_of, serve
+from aims.demo.face import GuardedFace, about_of, guard_of, serve
 from aims.demo.keys import load_or_make
-from aims.resource_server import metadata
 from aims.resource_server.errors import Refused
 from aims.resource_server.guard import Call, Guard
 
@@ -54,14 +53,7 @@ class Invoices:
 
     def about(self) -> dict[str, Any]:
         """Return what this server says of itself. Spec: RFC 9728 §2."""
-        return metadata.document(
-            identifier=self.guard.identifier,
-            authorization_servers=[self.guard.issuer],
-            takes_bearer=self.guard.takes_bearer,
-            proof_algorithms=self.guard.proof_algorithms,
-            name=NAME,
-            scopes=[READ, PAY],
-        )
+        return about_of(self.guard, NAME, scopes=[READ, PAY])
 
     def tools(self, call: Call) -> list[wire.Tool]:
         """Return the tools for whoever calls; what a tool needs beyond reading it asks of this call."""

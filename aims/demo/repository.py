@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from aims.demo.client import Client
-from aims.demo.face import UNREAD, GuardedFace, OtherTransaction, guard_of, serve, transaction_of
+from aims.demo.face import UNREAD, GuardedFace, OtherTransaction, about_of, guard_of, serve, transaction_of
 from aims.demo.foreman import short
 from aims.demo.keys import load_or_make
-from aims.resource_server import metadata, txn_token
+from aims.resource_server import txn_token
 from aims.resource_server.guard import Guard, Request
 
 KIND = "repository_change"
@@ -39,14 +39,7 @@ class Repository:
 
     def about(self) -> dict[str, Any]:
         """Return what this API says of itself. Spec: RFC 9728 §2."""
-        return metadata.document(
-            identifier=self.guard.identifier,
-            authorization_servers=[self.guard.issuer],
-            takes_bearer=self.guard.takes_bearer,
-            proof_algorithms=self.guard.proof_algorithms,
-            name="Repository",
-            detail_types=[KIND],
-        )
+        return about_of(self.guard, "Repository", detail_types=[KIND])
 
     def merge(self, request: Request, transactions: Sequence[str], change: Mapping[str, Any]) -> dict[str, Any]:
         """Merge, or keep merged, what the token names. change: an ``authorization_details`` object of our type.

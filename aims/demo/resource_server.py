@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from aims.demo.client import Client
-from aims.demo.face import UNREAD, GuardedFace, guard_of, serve
+from aims.demo.face import UNREAD, GuardedFace, about_of, guard_of, serve
 from aims.demo.keys import load_or_make
-from aims.resource_server import metadata
 from aims.resource_server.guard import Guard, Request
 
 READ, PAY = "accounts.read", "payment_initiation"
@@ -37,15 +36,7 @@ class Payments:
 
     def about(self) -> dict[str, Any]:
         """Return what this API says of itself. Spec: RFC 9728 §2."""
-        return metadata.document(
-            identifier=self.guard.identifier,
-            authorization_servers=[self.guard.issuer],
-            takes_bearer=self.guard.takes_bearer,
-            proof_algorithms=self.guard.proof_algorithms,
-            name="Payments",
-            scopes=[READ],
-            detail_types=[PAY],
-        )
+        return about_of(self.guard, "Payments", scopes=[READ], detail_types=[PAY])
 
     def balance(self, request: Request) -> dict[str, Any]:
         call = self.guard.admit(request, now=time.time())

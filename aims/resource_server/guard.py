@@ -32,6 +32,7 @@ from .errors import (
     Unavailable,
     WrongCertificate,
 )
+from .issued import KeyLookup
 from .memory import Memory, Seen, Use
 
 APPROVAL_ID_MAX = 255
@@ -84,7 +85,7 @@ class Guard:
 
     issuer: str
     identifier: str
-    keys: access_token.KeyLookup
+    keys: KeyLookup
     token_algorithms: Collection[str]
     proof_algorithms: Collection[str]
     memory: Memory

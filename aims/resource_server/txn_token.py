@@ -10,24 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import jws
-from .access_token import KeyLookup
-from .errors import (
-    InsufficientScope,
-    TokenClaims,
-    TokenExpired,
-    TokenKeyUnknown,
-    TokenMalformed,
-    TokenNotYetValid,
-    TokenSignature,
-    TxnTokenCount,
-    WrongAudience,
-    WrongIssuer,
-)
+from .errors import InsufficientScope, TokenClaims, TxnTokenCount, WrongAudience, WrongIssuer
+from .issued import KeyLookup, guard_times, is_name, signed
 
 HEADER = "Txn-Token"
 TYP = "txntoken+jwt"
-NAME_MAX = 2048
 _NAMES = ("txn", "sub", "scope", "req_wl")
 
 
@@ -81,8 +68,8 @@ def check(
     """
     if len(values) != 1 or "," in values[0]:
         raise TxnTokenCount
-    claims = _signed(values[0], keys, algorithms)
-    if not all(_is_name(claims.get(name)) for name in _NAMES):
+    claims = signed(values[0], typ=TYP, keys=keys, algorithms=algorithms)
+    if not all(is_name(claims.get(name)) for name in _NAMES):
         raise TokenClaims
     if not all(isinstance(claims.get(name, {}), Mapping) for name in ("tctx", "rctx")):
         raise TokenClaims
@@ -91,35 +78,5 @@ def check(
     # One audience, a text or a list of one: a token that is good here too is good somewhere else.
     if claims.get("aud") not in (trust_domain, [trust_domain]):
         raise WrongAudience
-    _guard_times(claims, skew_s, now)
+    guard_times(claims, skew_s=skew_s, now=now)
     return Transaction(token=values[0], claims=claims)
-
-
-def _signed(token: str, keys: KeyLookup, algorithms: Collection[str]) -> Mapping[str, Any]:
-    try:
-        parsed = jws.parse(token, typ=TYP, algorithms=algorithms)
-    except jws.NotAcceptable as error:
-        raise TokenMalformed(str(error)) from error
-    kid = parsed.header.get("kid")
-    key = keys(kid) if isinstance(kid, str) else None
-    if key is None:
-        raise TokenKeyUnknown
-    try:
-        jws.verify(parsed, key=key)
-    except jws.NotAcceptable as error:
-        raise TokenSignature(str(error)) from error
-    return parsed.claims
-
-
-def _guard_times(claims: Mapping[str, Any], skew_s: float, now: float) -> None:
-    expires, issued = claims.get("exp"), claims.get("iat")
-    if not jws.is_date(expires) or not jws.is_date(issued):
-        raise TokenClaims
-    if now >= expires + skew_s:
-        raise TokenExpired
-    if issued > now + skew_s:
-        raise TokenNotYetValid
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= NAME_MAX and value.isprintable()

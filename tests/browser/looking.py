@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(__file__).parent / "shots"
 AXE = ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js"
 PATIENCE_MS = 15_000
+TAKES_PICTURES = os.environ.get("AIMS_TEST_SHOTS") == "1"  # for people to look at; no test compares them, and they cost
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ def new_context(browser: Browser, look: Look, **more: Any) -> BrowserContext:
 
 
 def shoot(page: Page, name: str, look: Look) -> None:
-    """Keep a picture of the whole page: ``shots/<name>-<look>.png``."""
+    """Keep a picture of the whole page, where pictures are wanted: ``shots/<name>-<look>.png``."""
+    if not TAKES_PICTURES:
+        return
     SHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SHOTS / f"{name}-{look.name}.png", full_page=True)
 

@@ -16,6 +16,7 @@ from tests.browser.looking import (
     DARK,
     DESK,
     PHONE,
+    TAKES_PICTURES,
     Console,
     Look,
     accessibility_faults,
@@ -143,6 +144,11 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
 
 
 # who, name of the picture, path; {ref} stands for what busy_morning left. The status is 200 unless it says otherwise.
+# Colours that are on their way from one scheme to the other are neither's.
+SETTLED = """async () => {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  await Promise.all(document.getAnimations().map((each) => each.finished.catch(() => null)));
+}"""
 PAGES = [
     ("ada", "home", "/", 200),
     ("ben", "home-auditor", "/", 200),
@@ -377,10 +383,13 @@ def looked_at(page: Page, name: str) -> None:
 def wear(page: Page, look: Look) -> None:
     page.emulate_media(color_scheme="dark" if look.scheme == "dark" else "light", reduced_motion="reduce")
     page.set_viewport_size({"width": look.width, "height": look.height})
+    page.evaluate(SETTLED)
 
 
 def shoot_whole(page: Page, name: str, look: Look) -> None:
     """Make the window as high as the page first: what sticks to the window's edge is then where a reader sees it."""
+    if not TAKES_PICTURES:
+        return
     height = int(page.evaluate("document.documentElement.scrollHeight"))
     page.set_viewport_size({"width": look.width, "height": max(look.height, height)})
     shoot(page, name, look)

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 
-from aims.authorization import queries
-from aims.authorization.errors import InvalidRequest, UnauthorizedClient
-from aims.authorization.pipeline import Call, answer
+from aims.authorization.endpoints.agreement import answered
+from aims.authorization.errors import InvalidRequest
+from aims.authorization.pipeline import Call
 from aims.authorization.services.agreed import Narrower
 from aims.authorization.services.redeeming import Redemption, redeem_code
-from aims.authorization.target import loggable
-from aims.kit.errors import AimsError
 
 CODE = "authorization_code"
 
 
 def handle(call: Call) -> HttpResponse:
     """Answer with the tokens of an agreement, or with why there are none."""
-    agent = call.client.agent
-    if agent is None or not queries.client_of(agent).allows_grant_type(CODE):
-        raise UnauthorizedClient
-    try:
-        outcome = redeem_code(call.client, _asked(call), now=call.now)
-    except AimsError:
-        call.resource = loggable(call.values("resource"))
-        raise
-    if isinstance(outcome, AimsError):
-        call.is_settling = True
-        raise outcome
-    return answer(outcome)
+    return answered(call, CODE, lambda: redeem_code(call.client, _asked(call), now=call.now))
 
 
 def _asked(call: Call) -> Redemption:

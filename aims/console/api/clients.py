@@ -62,7 +62,7 @@ class TrustRuleSerializer(serializers.ModelSerializer[TrustRule]):
 class NewTrustRuleSerializer(StrictSerializer):
     """A new trust rule."""
 
-    kind = serializers.ChoiceField(choices=TrustRule.Kind.values)
+    kind = serializers.ChoiceField(choices=TrustRule.Kind.choices)
     value = serializers.CharField(max_length=255)
     owner = ref_of(User.objects.filter(is_active=True))
 

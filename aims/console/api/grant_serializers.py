@@ -111,7 +111,7 @@ class TokenSerializer(serializers.ModelSerializer[AccessToken]):
     """A token's metadata; the token itself is nowhere. jkt: thumbprint of its key, empty for a bearer token."""
 
     agent = serializers.SlugRelatedField[Agent](slug_field="ref", read_only=True)
-    kind = serializers.ChoiceField(choices=TokenKind.values, read_only=True)
+    kind = serializers.ChoiceField(choices=TokenKind.choices, read_only=True)
     parent = serializers.SlugRelatedField[AccessToken](slug_field="jti", read_only=True)  # type: ignore[assignment]
     subject = serializers.CharField(source="subject_ref", read_only=True)
     issued_at = serializers.DateTimeField(read_only=True)

@@ -24,6 +24,8 @@ ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 BOTH = ["chaining", "id-jag"]
 
+pytestmark = pytest.mark.embedded
+
 
 @dataclass(frozen=True)
 class Side:

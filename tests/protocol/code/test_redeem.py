@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aims.authorization.errors import InvalidGrant
 from aims.authorization.models import (
     AccessToken,
     Application,
@@ -18,13 +19,14 @@ from aims.authorization.models import (
 from aims.authorization.services.agents import suspend_agent
 from aims.authorization.services.grants import NarrowGrant, narrow_grant, revoke_grant
 from aims.authorization.services.metering import set_limits
-from aims.authorization.services.redeeming import AT_ONCE
+from aims.authorization.services.redeeming import AT_ONCE, Redemption, redeem_code
 from aims.credentials import services as credentials
 from aims.identifier import services as identifier
 from aims.kit import clock
 from aims.kit.ids import digest
 from aims.policy.services import load_policy
-from tests.support.codes import CODE, Agreed, agreed, claims, error, granted, introspected
+from tests.protocol.refresh.test_races import ALL, client_of
+from tests.support.codes import CODE, REDIRECT, Agreed, agreed, claims, error, granted, introspected
 from tests.support.dpop import Key
 from tests.support.oauth_client import BY, PAY, POLICY, Machine, Stage, payment, stage
 from tests.unit.authorization.entries import entries
@@ -91,6 +93,25 @@ def test_the_same_request_again_at_once_ends_nothing(ada: Agreed) -> None:
     assert error(ada.redeem(code)) == "invalid_grant"
     assert introspected(ada, first["access_token"])["active"]
     assert AccessToken.objects.count() == 1
+
+
+@pytest.mark.spec(RFC, "4.1.2", "a second use within 2 seconds ends nothing, a moment later it ends the family")
+@pytest.mark.parametrize(("later", "live"), [(AT_ONCE, True), (AT_ONCE + timedelta(microseconds=1), False)])
+def test_at_once_is_two_seconds_and_not_a_moment_more(ada: Agreed, rf: Any, later: timedelta, live: bool) -> None:
+    assert timedelta(seconds=2) == AT_ONCE
+    code = ada.code()
+    first = granted(ada.redeem(code))
+    used_at = AuthorizationCode.objects.get().consumed_at
+    assert used_at is not None
+    asked = Redemption(code=code, redirect_uri=REDIRECT, code_verifier=ada.verifier, narrower=ALL)
+    client = client_of(ada.on.courier, rf)
+    if live:
+        with pytest.raises(InvalidGrant):
+            redeem_code(client, asked, now=used_at + later)
+    else:
+        assert isinstance(redeem_code(client, asked, now=used_at + later), InvalidGrant)
+    assert introspected(ada, first["access_token"])["active"] is live
+    assert len(entries("authorization.code.reused")) == int(not live)
 
 
 @pytest.mark.spec("RFC 9700", "4.5.3", "who has only seen a used code can end nothing with it")

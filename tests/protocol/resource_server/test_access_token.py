@@ -20,6 +20,7 @@ from aims.resource_server.errors import (
     WrongAudience,
     WrongIssuer,
 )
+from aims.resource_server.issued import KeyLookup
 from aims.resource_server.keys import IssuerKeys
 from tests.unit.resource_server.made import API, ISSUER, NOW, Issuer, hmac_signed, written
 
@@ -27,7 +28,7 @@ OURS = Issuer()
 SKEW_S = 10
 
 
-def check(token: str, *, keys: access_token.KeyLookup = OURS.lookup, now: float = NOW) -> Any:
+def check(token: str, *, keys: KeyLookup = OURS.lookup, now: float = NOW) -> Any:
     return access_token.check(
         token, issuer=ISSUER, identifier=API, keys=keys, algorithms=jws.ALGORITHMS, skew_s=SKEW_S, now=now
     )

@@ -87,6 +87,8 @@ def test_another_number_of_tokens_is_refused(values: Sequence[str]) -> None:
         (made(iss="https://other.example"), WrongIssuer),
         (made(exp=int(NOW) - 11), TokenExpired),
         (made(iat=int(NOW) + 11), TokenNotYetValid),
+        (made(nbf=int(NOW) + 11), TokenNotYetValid),
+        (made(nbf="soon"), TokenClaims),
         (made(exp="soon"), TokenClaims),
         (made(exp=True), TokenClaims),
         (made(txn=None), TokenClaims),

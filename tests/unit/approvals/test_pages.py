@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from aims.authorization.models import AccessToken
+from aims.authorization.models import AccessToken, ApprovalRequest
 from aims.authorization.services import requests
 from aims.kit import clock
 from aims.kit.ids import b64url
@@ -72,6 +72,13 @@ def test_the_inbox_shows_the_most_urgent_card(stage: Stage) -> None:
     html = page(browser(stage.ada), "/inbox/")
     assert "Pay 4,200.00 EUR to Nordwind GmbH" in html
     assert 'data-view="list"' in html
+
+
+def test_a_hidden_character_in_the_list_is_spelt_out_once(stage: Stage) -> None:
+    ApprovalRequest.objects.filter(pk=stage.open().pk).update(headline="Pay Nord\u202ewind")
+    html = page(browser(stage.ada), "/inbox/part/")
+    assert "U+202E" in html
+    assert "U+27E8" not in html
 
 
 def test_the_card_has_its_three_zones_and_the_bytes(stage: Stage) -> None:

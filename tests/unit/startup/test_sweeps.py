@@ -16,6 +16,8 @@ from tests.support.running import AimsServer, deployment
 from tests.support.servers import free_port
 
 WITHIN_S = 60
+
+pytestmark = pytest.mark.embedded
 # A month ago: signing keys whose turn is nearly over, and everything that a sweep throws away. Now: something to keep.
 _LEFT = """
 from datetime import timedelta

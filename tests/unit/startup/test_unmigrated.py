@@ -19,6 +19,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> AimsServer:
     return server
 
 
+@pytest.mark.embedded
 def test_serve_says_how_to_migrate(behind: AimsServer) -> None:
     refused = behind.manage("serve", is_checked=False)
     assert refused.returncode == 1
@@ -39,6 +40,7 @@ def test_no_process_of_a_scaled_run_starts_on_an_empty_database(
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("address", ["sqlite:////nowhere/at/all.sqlite3"])
 def test_a_database_that_does_not_answer_is_named(behind: AimsServer, address: str) -> None:
     away = AimsServer(behind.base_url, {**behind.env, "AIMS_DATABASE_URL": address}, behind.var, port=0)
