@@ -33,6 +33,13 @@ DARK = Look("dark", 1360, 960, "dark")
 NARROW = Look("narrow", 360, 640, "dark", is_touch=True)
 LOOKS = (DESK, PHONE, DARK)
 
+NARROWEST: ViewportSize = {"width": 360, "height": 640}
+# Colours that are on their way from one scheme to the other are neither's.
+SETTLED = """async () => {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  await Promise.all(document.getAnimations().map((each) => each.finished.catch(() => null)));
+}"""
+
 
 class Console(list[str]):
     """What the page's console said that it should not have said."""
@@ -75,3 +82,30 @@ def accessibility_faults(page: Page) -> list[str]:
         page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run()")
     return [f"{fault['id']}: {node['html']}" for fault in found["violations"] for node in fault["nodes"]]
+
+
+def looked_at(page: Page, name: str) -> None:
+    """Keep its pictures; hold that it fits and that axe finds nothing, in the light and in the dark."""
+    faults = []
+    for look in (DESK, DARK, PHONE):
+        wear(page, look)
+        shoot_whole(page, name, look)
+        faults += accessibility_faults(page) if look != PHONE else []
+    page.set_viewport_size(NARROWEST)
+    assert overflow_px(page) == 0
+    assert faults == []
+
+
+def wear(page: Page, look: Look) -> None:
+    page.emulate_media(color_scheme="dark" if look.scheme == "dark" else "light", reduced_motion="reduce")
+    page.set_viewport_size({"width": look.width, "height": look.height})
+    page.evaluate(SETTLED)
+
+
+def shoot_whole(page: Page, name: str, look: Look) -> None:
+    """Make the window as high as the page first: what sticks to the window's edge is then where a reader sees it."""
+    if not TAKES_PICTURES:
+        return
+    height = int(page.evaluate("document.documentElement.scrollHeight"))
+    page.set_viewport_size({"width": look.width, "height": max(look.height, height)})
+    shoot(page, name, look)

@@ -10,24 +10,12 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Locator, Page, Response, Route, ViewportSize, expect
+from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
-from tests.browser.looking import (
-    DARK,
-    DESK,
-    PHONE,
-    TAKES_PICTURES,
-    Console,
-    Look,
-    accessibility_faults,
-    open_page,
-    overflow_px,
-    shoot,
-)
+from tests.browser.looking import DESK, Console, accessibility_faults, looked_at, open_page, shoot
 from tests.browser.neighbours import asks, enlarge, walk
 from tests.browser.stage import World, enrol, furnished_world, read_through
 
-NARROWEST: ViewportSize = {"width": 360, "height": 640}
 FIRST_VISIT_MAX_BYTES = 150 * 1024
 STOPS_MAX = 60
 LATER_VISIT_MAX_BYTES = 20 * 1024
@@ -144,11 +132,6 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
 
 
 # who, name of the picture, path; {ref} stands for what busy_morning left. The status is 200 unless it says otherwise.
-# Colours that are on their way from one scheme to the other are neither's.
-SETTLED = """async () => {
-  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-  await Promise.all(document.getAnimations().map((each) => each.finished.catch(() => null)));
-}"""
 PAGES = [
     ("ada", "home", "/", 200),
     ("ben", "home-auditor", "/", 200),
@@ -366,33 +349,6 @@ def visit(browser: Browser, place: Furnished, who: str, path: str) -> tuple[Page
     answer = page.goto(place.world.url + path.format(**place.refs))
     assert answer
     return page, said, answer
-
-
-def looked_at(page: Page, name: str) -> None:
-    """Keep its pictures; hold that it fits and that axe finds nothing, in the light and in the dark."""
-    faults = []
-    for look in (DESK, DARK, PHONE):
-        wear(page, look)
-        shoot_whole(page, name, look)
-        faults += accessibility_faults(page) if look != PHONE else []
-    page.set_viewport_size(NARROWEST)
-    assert overflow_px(page) == 0
-    assert faults == []
-
-
-def wear(page: Page, look: Look) -> None:
-    page.emulate_media(color_scheme="dark" if look.scheme == "dark" else "light", reduced_motion="reduce")
-    page.set_viewport_size({"width": look.width, "height": look.height})
-    page.evaluate(SETTLED)
-
-
-def shoot_whole(page: Page, name: str, look: Look) -> None:
-    """Make the window as high as the page first: what sticks to the window's edge is then where a reader sees it."""
-    if not TAKES_PICTURES:
-        return
-    height = int(page.evaluate("document.documentElement.scrollHeight"))
-    page.set_viewport_size({"width": look.width, "height": max(look.height, height)})
-    shoot(page, name, look)
 
 
 def weighed(page: Page) -> list[int]:

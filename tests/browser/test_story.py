@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.looking import DESK, PHONE, SHOTS, Console, Look, open_page, overflow_px, shoot
+from tests.browser.looking import DESK, PHONE, Console, Look, open_page, overflow_px, shoot
 from tests.browser.stage import Ring, World, enrol, furnished_world, read_through
 
 HEADLINE = "Pay 4,200.00 EUR to Nordwind GmbH"
@@ -93,7 +93,7 @@ def reads_and_approves(page: Page, look: Look) -> None:
     shoot(page, "story-card", look)
     read_through(page)
     assert overflow_px(page) == 0
-    page.screenshot(path=SHOTS / f"story-read-{look.name}.png")
+    shoot(page, "story-read", look)
     approve.click()
     expect(page.locator(OUTCOME)).to_contain_text("Approved")
     expect(page.get_by_role("button", name="Deny", exact=True)).to_have_count(0)
