@@ -6,11 +6,14 @@ visible line (``AIMS_TEST_REQUIRE_ALL=1`` turns skips into failures).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = [
@@ -36,3 +39,24 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     if path is None:
         pytest.skip("no Chromium: set CHROMIUM to its path, or install the package chromium")
     return {**browser_type_launch_args, "executable_path": path, "args": QUIET}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _module_closes_its_pages(browser: Browser) -> Iterator[None]:
+    with _closing(browser):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _test_closes_its_pages(browser: Browser) -> Iterator[None]:
+    with _closing(browser):
+        yield
+
+
+@contextlib.contextmanager
+def _closing(browser: Browser) -> Iterator[None]:
+    """Close what is opened in a block: a page that stays open keeps a process, and rings its bell at a server that is gone."""
+    before = set(browser.contexts)
+    yield
+    for context in set(browser.contexts) - before:
+        context.close()

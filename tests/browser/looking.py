@@ -97,6 +97,7 @@ def looked_at(page: Page, name: str) -> None:
 
 
 def wear(page: Page, look: Look) -> None:
+    """Change a page's size and scheme, and wait until it has."""
     page.emulate_media(color_scheme="dark" if look.scheme == "dark" else "light", reduced_motion="reduce")
     page.set_viewport_size({"width": look.width, "height": look.height})
     page.evaluate(SETTLED)

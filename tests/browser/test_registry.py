@@ -11,7 +11,7 @@ import pytest
 from joserfc.jwk import ECKey
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.looking import Console, Look, accessibility_faults, open_page, overflow_px, shoot
+from tests.browser.looking import Console, Look, accessibility_faults, open_page, overflow_px, shoot, wear
 from tests.browser.stage import World, enrol, furnished_world
 
 WIDE = Look("wide", 1440, 900, "light")
@@ -63,13 +63,11 @@ def seen(page: Page, name: str) -> None:
     """Keep its pictures on a desk and on a phone, light and dark; hold that it fits and that axe finds nothing."""
     faults = []
     for look in LOOKS:
-        page.emulate_media(color_scheme=look.scheme, reduced_motion="reduce")
-        page.set_viewport_size({"width": look.width, "height": look.height})
+        wear(page, look)
         shoot(page, f"registry-{name}", look)
         faults += [f"{look.name}: {fault}" for fault in accessibility_faults(page)]
         assert overflow_px(page) == 0, f"{name} at {look.name}"
-    page.emulate_media(color_scheme="light", reduced_motion="reduce")
-    page.set_viewport_size({"width": WIDE.width, "height": WIDE.height})
+    wear(page, WIDE)
     assert faults == []
 
 

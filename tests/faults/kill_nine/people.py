@@ -135,7 +135,8 @@ class Asker:
         if self.tally.tokens.get(auth_req_id):
             return
         errors = {answer.error for answer in answers if answer is not None}
-        if errors <= {"authorization_pending", "slow_down"}:  # or no answer at all
+        # Or no answer at all. What can't be written just now is nobody's refusal: the same request is good still.
+        if errors <= {"authorization_pending", "slow_down", "temporarily_unavailable"}:
             waits = [answer.retry_after_s or 5 for answer in answers if answer is not None]
             self._later(auth_req_id, max(waits, default=1))
         elif "invalid_grant" in errors:

@@ -40,8 +40,8 @@ def test_no_token_outlives_the_trust_it_was_issued_on(transactional_db: None, rf
     on = stage()
     for number in range(len(ROUNDS)):
         other = Foreign(issuer=f"https://idp{number}.example")
+        AccessToken.of_every_kind.all().delete()
         ForeignServer.objects.all().delete()
-        AccessToken.objects.all().delete()
         server = trusting(on, other)
         retiring = lambda each=server: retire_server(each, by=BY, now=clock.now())  # noqa: E731
         issued, ended = told(at_once(presenting(on, other.jag(), rf), retiring))
