@@ -6,7 +6,6 @@ visible line (``AIMS_TEST_REQUIRE_ALL=1`` turns skips into failures).
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -43,19 +42,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 @pytest.fixture(scope="module", autouse=True)
 def _module_closes_its_pages(browser: Browser) -> Iterator[None]:
-    with _closing(browser):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _test_closes_its_pages(browser: Browser) -> Iterator[None]:
-    with _closing(browser):
-        yield
-
-
-@contextlib.contextmanager
-def _closing(browser: Browser) -> Iterator[None]:
-    """Close what is opened in a block: a page that stays open keeps a process, and rings its bell at a server that is gone."""
+    """Close what a module opened: a page that stays open keeps a process, and rings its bell at a server that is gone."""
     before = set(browser.contexts)
     yield
     for context in set(browser.contexts) - before:
