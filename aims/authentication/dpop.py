@@ -7,7 +7,6 @@ of the grant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -38,7 +37,7 @@ class KeyProof:
 
 
 def read_key(
-    headers: Mapping[str, str],
+    header: str | None,
     *,
     method: str,
     path: str,
@@ -48,10 +47,9 @@ def read_key(
 ) -> KeyProof | None:
     """Return the key that this request proves to hold, None where it has no such header.
 
-    path: of our endpoint; ``htu`` is compared with the address under the issuer, which is what clients see behind any
+    header: ``META_NAME`` of the request. path: of our endpoint; ``htu`` is compared with the address under the issuer, which is what clients see behind any
     proxy. client: whom an entry about a replay names. access_token: that came with it (``ath``). Raises InvalidDpopProof, UseDpopNonce.
     """
-    header = headers.get(HEADER)
     if header is None:
         return None
     at = now.timestamp()

@@ -22,11 +22,8 @@ def with_key(client: Client, request: HttpRequest, *, now: datetime, is_demanded
     is_demanded: whether something may be issued at once, so that who has to be bound must prove a key now.
     Nothing is written, so nothing is consumed. Raises InvalidDpopProof, UseDpopNonce, CertificateMissing.
     """
-    key = None
-    if dpop.META_NAME in request.META:
-        key = dpop.read_key(
-            request.headers, method=str(request.method), path=request.path, client=client.identifier, now=now
-        )
+    header = request.META.get(dpop.META_NAME)
+    key = dpop.read_key(header, method=str(request.method), path=request.path, client=client.identifier, now=now)
     terms = terms_of(client.agent, may_recall=True) if client.agent else None  # read when it authenticated
     if key is None and is_demanded and terms and terms.dpop_bound:
         raise InvalidDpopProof(

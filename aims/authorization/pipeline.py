@@ -211,7 +211,7 @@ def checks_of(which: Endpoint) -> tuple[Callable[[Call], None], ...]:
 
 def finished(call: Call, response: HttpResponse) -> HttpResponse:
     """Return a response with what every answer of a machine endpoint says: never cached, and the nonce of now."""
-    return _uncached(_with_nonce(call, response))
+    return _uncached(with_nonce(call.request, response, now=call.now))
 
 
 def answer(body: dict[str, Any], status: int = 200) -> HttpResponse:
@@ -321,14 +321,15 @@ def _scheme(call: Call) -> str:
     return tried if re.fullmatch(r"[A-Za-z0-9_-]{1,40}", tried) else _METHOD
 
 
-def gives_nonce(call: Call) -> bool:
-    """Return whether the answer hands out the nonce of now: to whoever uses proofs. Spec: RFC 9449 §8.2."""
-    return bool(settings.DPOP_NONCE) and dpop.META_NAME in call.request.META
+def gives_nonce(request: HttpRequest) -> bool:
+    """Return whether the answer hands out the nonce of now: to whoever uses proofs. Spec: RFC 9449 §8.2, §9."""
+    return bool(settings.DPOP_NONCE) and dpop.META_NAME in request.META
 
 
-def _with_nonce(call: Call, response: HttpResponse) -> HttpResponse:
-    if gives_nonce(call):
-        response[NONCE_HEADER] = dpop.nonces().current(call.now.timestamp())
+def with_nonce(request: HttpRequest, response: HttpResponse, *, now: datetime) -> HttpResponse:
+    """Hand out the nonce of now. The same at every resource of ours: clients keep one for each origin, and we are one."""
+    if gives_nonce(request):
+        response[NONCE_HEADER] = dpop.nonces().current(now.timestamp())
     return response
 
 

@@ -76,9 +76,8 @@ def scheme_of(sent: str) -> str | None:
 
 
 def _key(request: HttpRequest, token: str, *, now: datetime) -> KeyProof:
-    key = dpop.read_key(
-        request.headers, method=str(request.method), path=request.path, client=None, access_token=token, now=now
-    )
+    header = request.META.get(dpop.META_NAME)
+    key = dpop.read_key(header, method=str(request.method), path=request.path, client=None, access_token=token, now=now)
     if key is None:
         raise InvalidDpopProof("A token bound to a key comes with a proof of it.", reason="missing")
     return key

@@ -1,17 +1,14 @@
-"""How a resource of ours says no to an access token: the challenge, the status, the nonce. Spec: RFC 6750 §3, RFC 9449 §7."""
+"""How a resource of ours says no to an access token: the challenge and the status. Spec: RFC 6750 §3, RFC 9449 §7."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from aims.authentication import dpop
 from aims.authentication.errors import DpopForgotten, InvalidDpopProof, UseDpopNonce
 from aims.authentication.replay import begin
 from aims.authorization.errors import described
-from aims.authorization.pipeline import NONCE_HEADER
 from aims.authorization.presenting import NoToken, scheme_of
 from aims.kit.address import address_of
 from aims.kit.errors import AimsError
@@ -46,16 +43,6 @@ def note(request: HttpRequest, error: AimsError) -> None:
 def status_of(error: AimsError) -> int:
     """Return the status of a refusal at a resource. Spec: RFC 9449 §7.1: 401 there, whatever is wrong with the proof."""
     return 401 if isinstance(error, InvalidDpopProof | UseDpopNonce) else error.status
-
-
-def with_nonce(request: HttpRequest, response: HttpResponse, *, now: datetime) -> HttpResponse:
-    """Hand out the nonce of now to whoever uses proofs. Spec: RFC 9449 §8.2, §9.
-
-    The same as at the token endpoint: clients keep one for each origin, and these are one origin.
-    """
-    if settings.DPOP_NONCE and dpop.HEADER in request.headers:
-        response[NONCE_HEADER] = dpop.nonces().current(now.timestamp())
-    return response
 
 
 def _listed(params: dict[str, str]) -> str:

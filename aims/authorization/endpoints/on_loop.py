@@ -60,7 +60,7 @@ class Granted:
     @property
     def is_like_others(self) -> bool:
         """Whether the headers of its answer are those of every such answer."""
-        return not gives_nonce(self.call)
+        return not gives_nonce(self.call.request)
 
     def body(self) -> bytes:
         """Return the body of its answer."""

@@ -8,10 +8,10 @@ from datetime import datetime
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from aims.authorization.endpoints.challenges import challenges, note, status_of, with_nonce
+from aims.authorization.endpoints.challenges import challenges, note, status_of
 from aims.authorization.errors import MethodNotAllowed, ServerError
 from aims.authorization.identity import OPENID
-from aims.authorization.pipeline import answer, error_response
+from aims.authorization.pipeline import answer, error_response, with_nonce
 from aims.authorization.presenting import NoToken, presented
 from aims.authorization.services.userinfo import userinfo as look_up
 from aims.kit import clock

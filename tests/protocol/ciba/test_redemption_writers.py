@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import RequestFactory
 
 from aims.authentication.client import Client
 from aims.authentication.models import SpentProof
 from aims.authorization.authenticating import authenticated
 from aims.authorization.models import AccessToken, ApprovalRequest, BackchannelRequest, GrantUse
-from aims.authorization.services import issuing, redemption_row
+from aims.authorization.services import redemption_row
 from aims.authorization.services.grants import NarrowGrant, narrow_grant
-from aims.authorization.services.issuing import OUTDATED, Issue, Outcome
+from aims.authorization.services.issuing import OUTDATED, Issue
 from aims.authorization.services.requests import cancel
 from aims.identifier.models import Agent
 from aims.kit import clock
@@ -26,7 +25,7 @@ from aims.people.models import RoleHolding, User
 from aims.policy.models import PolicyVersion
 from audit.models import InboxRow
 from tests.protocol.ciba.conftest import CIBA, Door
-from tests.protocol.oauth.test_writers import LOST, WON
+from tests.protocol.oauth.test_writers import LOST, WON, WRITERS, Write
 from tests.protocol.oauth.test_writers import decided as own_behalf
 from tests.support.oauth_client import BY
 
@@ -35,21 +34,9 @@ pytestmark = [
     pytest.mark.urls("aims.authorization.urls"),
     pytest.mark.spec("CIBA Core 1.0", "10.1", "one approval gives one token, in one write"),
 ]
-Write = Callable[[Sequence[Issue]], list[Outcome]]
 
 
-def by_statement(batch: Sequence[Issue]) -> list[Outcome]:
-    return issuing.in_one_statement(batch, waits=False)
-
-
-def by_waiting_statement(batch: Sequence[Issue]) -> list[Outcome]:
-    return issuing.in_one_statement(batch, waits=True)
-
-
-@pytest.fixture(
-    params=[issuing.in_one_transaction]
-    + ([by_statement, by_waiting_statement] if connection.vendor == "postgresql" else [])
-)
+@pytest.fixture(params=WRITERS)
 def write(request: pytest.FixtureRequest) -> Write:
     return request.param  # type: ignore[no-any-return]
 

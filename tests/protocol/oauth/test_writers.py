@@ -44,10 +44,13 @@ def by_waiting_statement(batch: Sequence[Issue]) -> list[Outcome]:
     return issuing.in_one_statement(batch, waits=True)
 
 
-@pytest.fixture(
-    params=[issuing.in_one_transaction]
-    + ([by_statement, by_waiting_statement] if connection.vendor == "postgresql" else [])
-)
+WRITERS: list[Write] = [
+    issuing.in_one_transaction,
+    *([by_statement, by_waiting_statement] if connection.vendor == "postgresql" else []),
+]
+
+
+@pytest.fixture(params=WRITERS)
 def write(request: pytest.FixtureRequest) -> Write:
     return request.param  # type: ignore[no-any-return]
 
