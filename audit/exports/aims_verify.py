@@ -71,6 +71,7 @@ class Bundle:
             raise Wrong(f"more than {FILES_MAX} files, or more than {max_bytes:,} bytes unpacked")
         self.claimed: dict[str, Any] = {}
         self.seen: set[str] = set()
+        self.others: list[str] = []
 
     def _of_zip(self) -> dict[str, int]:
         with zipfile.ZipFile(self.path) as archive:
@@ -92,7 +93,7 @@ class Bundle:
         return {each.name: each.stat().st_size for each in found}
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """Yield the bytes of a file; compare size and SHA-256 with the manifest once they are through."""
+        """Yield the bytes of a file; once they are through, note where size or SHA-256 are not the manifest's."""
         claim, digest, size = self.claimed.get(name), hashlib.sha256(), 0
         if name not in self.sizes or (claim is None and name != "manifest.json"):
             raise Wrong(f"{name} is missing" if name not in self.sizes else f"{name} is not in the manifest")
@@ -104,7 +105,7 @@ class Bundle:
             yield chunk
         self.seen.add(name)
         if claim and (size, digest.hexdigest()) != (claim["size_bytes"], claim["sha256"]):
-            raise Wrong(f"{name}: another file than the manifest's: size or SHA-256 differ")
+            self.others.append(name)  # said last: whoever reads on may name the line
 
     def _plain(self, name: str) -> Iterator[bytes]:
         with open(os.path.join(self.path, name), "rb") as file:
@@ -272,6 +273,8 @@ def _verified(bundle: Bundle, trust: Trust) -> tuple[int, list[str]]:
         if name not in bundle.seen:
             for _ in bundle.chunks(name):
                 pass
+    if bundle.others:
+        raise Wrong(f"{bundle.others[0]}: another file than the manifest's: size or SHA-256 differ")
     said += [f"Signed by {origin}" for origin in sorted({origin for _, origin in checkpoints})]
     if not trust.is_checked:
         return UNSIGNED, [*said, "SIGNATURE NOT CHECKED: install the cryptography package or openssl and run again."]
@@ -501,6 +504,11 @@ def _openssl(program: str, public: bytes, signature: bytes, message: bytes) -> b
         return subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=30).returncode == 0  # noqa: S603
 
 
+def shown(said: list[str]) -> str:
+    """Return what is to be said, with nothing in it that a terminal would obey."""
+    return "\n".join("".join(letter if letter.isprintable() else "?" for letter in line) for line in said)
+
+
 def _argument(text: str) -> str:
     if not os.path.isfile(text):
         return text
@@ -530,8 +538,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"an argument can't be read: {error}", file=sys.stderr)
         return USAGE
     code, said = verify(asked.bundle, vkeys=vkeys, policy=policy, way=asked.signatures, max_bytes=asked.max_bytes)
-    shown = ["".join(letter if letter.isprintable() else "?" for letter in line) for line in said]
-    print("\n".join(shown), file=sys.stdout if code not in (BAD, USAGE) else sys.stderr)
+    print(shown(said), file=sys.stdout if code not in (BAD, USAGE) else sys.stderr)
     return code
 
 

@@ -34,18 +34,25 @@ Beat = Callable[[int], None]  # called with the percentage that is done
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One set of entries. name: of its files. query: as it was asked, empty for every entry of [first, end)."""
+    """One set of entries. name: of its files. query: as it was asked, empty for every entry of [first, end).
+
+    is_whole: whether ``items`` are all entries of [first, end), so that it can be proven.
+    """
 
     name: str
     query: str
     first: int
     end: int
+    is_whole: bool
     items: Callable[[], Iterator[Item]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a bundle is made of. snapshot: the log's signed size when the job began."""
+    """What a bundle is made of. snapshot: the log's signed size when the job began.
+
+    agents: whose entries the one who asked may read; None for all.
+    """
 
     ref: str
     title: str
@@ -53,6 +60,7 @@ class Order:
     asked_at: datetime
     formats: Sequence[str]
     snapshot: int
+    agents: Sequence[str] | None
     product: str
     sets: Sequence[Part]
 
@@ -126,7 +134,7 @@ class _Set:
             "query": part.query or None,
             "first": part.first,
             "end": part.end,
-            "completeness": "not_proven" if part.query else "proven",
+            "completeness": "proven" if part.is_whole else "not_proven",
             "rows": sum(counts),
             "first_index": ends[0] if ends else None,
             "last_index": ends[1] if ends else None,
@@ -217,6 +225,7 @@ def _manifest(order: Order, sets: Sequence[dict[str, Any]], folder: Path, finish
         "snapshot": order.snapshot,
         "strength": read.strength(),
         "formats": list(order.formats),
+        "agents": None if order.agents is None else list(order.agents),
         "sets": list(sets),
         "files": {
             path.name: {"sha256": sha256(path), "size_bytes": path.stat().st_size} for path in sorted(folder.iterdir())

@@ -28,6 +28,7 @@ class Export(models.Model):
     kind = models.CharField(max_length=8, choices=[(kind, kind) for kind in KINDS])
     title = models.CharField(max_length=200)
     sets = models.JSONField()
+    scope = models.JSONField(null=True, help_text="what the one who asked could read then; null: everything")
     formats = models.JSONField()
     asked_by = models.CharField(max_length=2048)
     asked_at = models.DateTimeField()

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from audit import read
+from audit.access import Scope
 from audit.errors import LogError, NoLog
 from audit.exports import asking, bundle, spans, store
 from audit.exports.errors import Cancelled, NoSuchExport, NothingSigned, RangeRefused, TooManyExports
@@ -50,14 +51,18 @@ class Wanted:
     end: int | None
 
 
-def ask(*, kind: str, title: str, sets: Sequence[Wanted], formats: Sequence[str], by: str, now: datetime) -> Export:
-    """Ask for an export; a worker finds it. Raises: RangeRefused, TooManyExports, FormatMissing, and the query's errors."""
+def ask(
+    *, kind: str, title: str, sets: Sequence[Wanted], formats: Sequence[str], scope: Scope, by: str, now: datetime
+) -> Export:
+    """Ask for an export; a worker finds it. scope: what the one who asks may read.
+
+    Raises: RangeRefused, TooManyExports, FormatMissing, and the query's errors.
+    """
     for wanted in sets:
         _must_be_lawful(wanted, now)
     asking.must_be_known(formats)
-    row = Export(
-        kind=kind, title=title, formats=list(formats), sets=[vars(each) for each in sets], asked_by=by, asked_at=now
-    )
+    row = Export(kind=kind, title=title, formats=list(formats), asked_by=by, asked_at=now)
+    row.sets, row.scope = [vars(each) for each in sets], asking.kept_scope(scope)
     event = ExportAsked(
         export=row.ref,
         kind=kind,
@@ -133,8 +138,8 @@ def note_download(row: Export, *, by: str) -> None:
 
 def expire(*, now: datetime) -> int:
     """Delete bundles whose time is up, fail what died too often, forget old rows, clear what crashes left."""
-    due = Export.objects.filter(state="ready", expires_at__lte=now)
-    for ref in list(due.values_list("ref", flat=True)):
+    due = list(Export.objects.filter(state="ready", expires_at__lte=now).values_list("ref", flat=True))
+    for ref in due:
         delete(ref, by="system", reason="expired")
     for row in Export.objects.filter(state="running", claimed_until__lte=now, tries__gte=TRIES_MAX):
         _fail(row, "died", None)
@@ -163,6 +168,7 @@ def _order(row: Export) -> bundle.Order:
         except NoLog as error:
             raise NothingSigned("no checkpoint was signed yet") from error
         _move(_mine(row), snapshot=row.snapshot)
+    scope = asking.scope_kept(row.scope)
     return bundle.Order(
         ref=row.ref,
         title=row.title,
@@ -170,8 +176,9 @@ def _order(row: Export) -> bundle.Order:
         asked_at=row.asked_at,
         formats=row.formats,
         snapshot=row.snapshot,
+        agents=None if scope.agents is None else sorted(scope.agents),
         product=asking.product(),
-        sets=[asking.part(each, snapshot=row.snapshot, now=row.asked_at) for each in row.sets],
+        sets=[asking.part(each, snapshot=row.snapshot, scope=scope, now=row.asked_at) for each in row.sets],
     )
 
 
