@@ -48,6 +48,7 @@ from aims.kit import clock, committer, fetch, forms, jose
 from aims.policy import engine
 from approvals import context
 from audit import canonical, read, write
+from audit.search import language
 from tests.house import documents, marks
 from tests.house.test_house import tracked
 from tests.support.running import ROOT
@@ -169,6 +170,7 @@ def _limits() -> list[str]:
         f"trust bundle | {bundle_verbs.BUNDLE_MAX_BYTES // kib} KiB, {bundles.BUNDLE_KEYS_MAX} keys;",
         f"prepared decision | signed within {context.LIFETIME_MAX_S // 60} minutes",
         f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",
+        f"a query has {language.QUERY_MAX:,} characters, {language.TERMS_MAX} terms, {language.NESTING_MAX} parentheses",
         f"identifier | {uri.IDENTIFIER_MAX_BYTES:,} bytes",
         f"page of any list | 50, at most {read.PAGE_MAX} |",
         f"outgoing fetch | {fetch.TOTAL_S:.0f} s, no redirects",
