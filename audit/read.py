@@ -1,4 +1,7 @@
-"""Questions to the log: entries, proofs, checkpoints. Only this module and ``write`` are other rooms' business."""
+"""Questions to the log: entries, proofs, checkpoints. Only this module and ``write`` are other rooms' business.
+
+scope, wherever entries are read: what the reader may see (``audit.access``). Who reads for nobody says EVERYTHING.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from audit import merkle, notes, tree
+from audit.access import EVERYTHING as EVERYTHING
+from audit.access import Scope as Scope
 from audit.checkpoints import current_log
 from audit.entries import EntryView as EntryView
 from audit.entries import views_of
@@ -25,6 +30,7 @@ from audit.search.syntax import Query as Query
 
 TIMELINE_MAX = 500
 STALLED_AFTER = timedelta(seconds=15)
+COUNT_MAX = 10_000
 WORD_SCAN_MAX = 100_000  # words are searched in this many of the newest entries; references in all
 
 
@@ -45,30 +51,37 @@ class Filter:
     text: str = ""
 
 
-def latest(filter: Filter, before: int | None = None, limit: int = PAGE_DEFAULT) -> list[EntryView]:
+def latest(filter: Filter, before: int | None = None, limit: int = PAGE_DEFAULT, *, scope: Scope) -> list[EntryView]:
     """Return the newest entries that fit, below index ``before``; at most PAGE_MAX."""
-    found = _matching(filter)
+    found = scope.restrict(_matching(filter))
     if before is not None:
         found = found.filter(index__lt=before)
     return views_of(found.order_by("-index")[: min(limit, PAGE_MAX)])
 
 
-def after(index: int, limit: int = PAGE_MAX) -> list[EntryView]:
+def after(index: int, limit: int = PAGE_MAX, *, scope: Scope) -> list[EntryView]:
     """Return entries after an index, oldest first: how followers read on. Never tail anything but this index."""
-    return views_of(Entry.objects.filter(index__gt=index).order_by("index")[:limit])
+    return views_of(scope.restrict(Entry.objects.filter(index__gt=index)).order_by("index")[:limit])
 
 
-def entry(index: int) -> EntryView:
+def count_after(index: int, *, scope: Scope) -> int:
+    """Return how many entries came after an index, at most COUNT_MAX."""
+    if scope.is_whole:
+        return min(COUNT_MAX, max(0, size() - 1 - index))
+    return scope.restrict(Entry.objects.filter(index__gt=index))[:COUNT_MAX].count()
+
+
+def entry(index: int, *, scope: Scope) -> EntryView:
     """Return one entry. Raises: NoSuchEntry."""
-    found = views_of(Entry.objects.filter(index=index))
+    found = views_of(scope.restrict(Entry.objects.filter(index=index)))
     if not found:
         raise NoSuchEntry(f"no entry {index}")
     return found[0]
 
 
-def entries_of_txn(txn: str) -> list[EntryView]:
+def entries_of_txn(txn: str, *, scope: Scope) -> list[EntryView]:
     """Return everything that happened in one transaction, in its order; the first TIMELINE_MAX."""
-    return views_of(Entry.objects.filter(txn=txn).order_by("index")[:TIMELINE_MAX])
+    return views_of(scope.restrict(Entry.objects.filter(txn=txn)).order_by("index")[:TIMELINE_MAX])
 
 
 def index_of(event_id: str) -> int | None:
@@ -76,19 +89,21 @@ def index_of(event_id: str) -> int | None:
     return Entry.objects.filter(event_id=event_id).values_list("index", flat=True).first()
 
 
-def entry_bytes(index: int) -> bytes:
+def entry_bytes(index: int, *, scope: Scope) -> bytes:
     """Return the exact bytes of an entry, as they were hashed. Raises: NoSuchEntry."""
-    raw = Entry.objects.filter(index=index).values_list("canon", flat=True).first()
+    raw = scope.restrict(Entry.objects.filter(index=index)).values_list("canon", flat=True).first()
     if raw is None:
         raise NoSuchEntry(f"no entry {index}")
     return bytes(raw)
 
 
-def tlog_proof(index: int) -> str:
+def tlog_proof(index: int, *, scope: Scope) -> str:
     """Return the ``.tlog-proof`` of an entry under the newest checkpoint of its generation.
 
     Its ``index`` line counts within the generation. Raises: NoSuchEntry until a checkpoint covers it.
     """
+    if not scope.is_whole and not scope.restrict(Entry.objects.filter(index=index)).exists():
+        raise NoSuchEntry(f"no entry {index}")
     log = log_of(index)
     row = Checkpoint.objects.filter(generation=log.generation).order_by("-size").first()
     if row is None or row.size <= index - log.base:

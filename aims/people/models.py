@@ -59,6 +59,9 @@ class User(AbstractBaseUser):
         held = self.role_holdings.filter(role=role, since_at__lte=now)
         return held.filter(Q(until_at=None) | Q(until_at__gt=now)).exists()
 
+    def log_limits(self) -> None:
+        """Return what binds this person's reading of the audit log, as ``audit.access.scope_of`` asks; None: nothing."""
+
 
 class RoleHolding(models.Model):
     """A role that a person holds or held. It counts for a decision only if held before the request was opened."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from audit.canonical import encode
 from audit.entries import EntryView
 from audit.models import Entry
-from audit.read import each, newest, parse
+from audit.read import EVERYTHING, each, newest, parse
 from audit.search import syntax
 from audit.search.errors import QueryError
 from audit.search.fields import FIELDS, MEMBERS, REFERENCE_COLUMNS, WORD_COLUMNS, Kind, columns_of
@@ -114,15 +114,15 @@ def test_what_is_written_is_read_as_it_was_meant(tree: Tree) -> None:
 @pytest.mark.django_db
 def test_the_database_finds_what_a_look_at_each_entry_finds() -> None:
     fill()
-    entries = list(each(Query(), below=10**6))
+    entries = list(each(Query(), below=10**6, scope=EVERYTHING))
     assert len(entries) == 40
 
     @settings(max_examples=80, deadline=None)
     @given(TREES)
     def finds(tree: Tree) -> None:
         wanted = [entry.index for entry in entries if fits(tree, entry)]
-        assert [entry.index for entry in each(Query(tree), below=10**6)] == wanted, str(Query(tree))
-        assert [entry.index for entry in newest(Query(tree))] == wanted[::-1], str(Query(tree))
+        assert [entry.index for entry in each(Query(tree), below=10**6, scope=EVERYTHING)] == wanted, str(Query(tree))
+        assert [entry.index for entry in newest(Query(tree), scope=EVERYTHING)] == wanted[::-1], str(Query(tree))
 
     finds()
 
