@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -211,12 +212,8 @@ def test_the_command_line_opens_prolongs_and_ends() -> None:
 def test_two_seats_at_once_are_one_seat_and_a_role_at_once_is_none() -> None:
     for number in ROUNDS:
         person = someone(f"P{number}")
-        now = clock.now()
-        results = at_once(
-            lambda person=person, now=now: services.open_seat(person, terms(), by=BY, now=now),
-            lambda person=person, now=now: services.open_seat(person, terms(), by=BY, now=now),
-            lambda person=person, now=now: services.hold_role(person, "auditor", by=BY, now=now),
-        )
+        sit = partial(services.open_seat, person, terms(), by=BY, now=clock.now())
+        results = at_once(sit, sit, partial(services.hold_role, person, "auditor", by=BY, now=clock.now()))
         bound = person.audit_seats.filter(closed_at=None).count()
         assert bound + person.role_holdings.filter(role="auditor", until_at=None).count() == 1
         assert sum(isinstance(result, errors.SeatOpen | errors.SeatUseless) for result in results) == 2
