@@ -27,6 +27,7 @@ SWEEPS = {
     "credentials.refresh_bundles": timedelta(minutes=1),
     "authentication.drop_spent": timedelta(minutes=1),
     "people.drop_spent": timedelta(minutes=10),
+    "people.close_seats": timedelta(minutes=1),
     "audit.close_months": timedelta(hours=1),
     "audit.run_exports": timedelta(seconds=5),
     "audit.expire_exports": timedelta(minutes=10),
