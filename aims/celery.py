@@ -28,6 +28,7 @@ SWEEPS = {
     "authentication.drop_spent": timedelta(minutes=1),
     "people.drop_spent": timedelta(minutes=10),
     "audit.close_months": timedelta(hours=1),
+    "audit.fold_counts": timedelta(hours=1),
     "authorization.expire_registrations": timedelta(hours=1),
 }
 # Due when beat starts, or a beat that is often restarted would never send the rare ones.
