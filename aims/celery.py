@@ -27,6 +27,7 @@ SWEEPS = {
     "credentials.refresh_bundles": timedelta(minutes=1),
     "authentication.drop_spent": timedelta(minutes=1),
     "people.drop_spent": timedelta(minutes=10),
+    "observability.forget": timedelta(minutes=10),
     "authorization.expire_registrations": timedelta(hours=1),
 }
 # Due when beat starts, or a beat that is often restarted would never send the rare ones.

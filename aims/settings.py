@@ -89,6 +89,7 @@ INSTALLED_APPS = [
     "aims.credentials",
     "aims.authentication",
     "aims.authorization",
+    "aims.observability",
     "aims.console",
     "approvals",
     "audit",
