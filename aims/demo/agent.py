@@ -18,7 +18,7 @@ import requests
 
 from aims.demo.client import Client, OAuthAnswer, wait_for_token
 from aims.demo.keys import Proving, load_or_make
-from aims.demo.reporting import Reporter, Trace, claims_of, hash_of, trace_from
+from aims.demo.reporting import Reporter, Telling, Trace, claims_of, hash_of, trace_from
 
 
 class StoryBroke(Exception):
@@ -46,7 +46,7 @@ def invoice(number: str, resource: str, amount: str) -> dict[str, Any]:
 class Courier:
     """One run through the story. ``approver``: the login_hint of the person who is asked."""
 
-    def __init__(self, client: Client, resource: str, approver: str, reporter: Reporter) -> None:
+    def __init__(self, client: Client, resource: str, approver: str, reporter: Telling) -> None:
         self.client, self.resource, self.approver, self.reporter = client, resource, approver, reporter
 
     def read_balance(self) -> None:

@@ -23,7 +23,7 @@ from aims.demo.client import ACCESS_TOKEN, TXN_TOKEN, Client, OAuthAnswer
 from aims.demo.face import UNREAD, GuardedFace, guard_of, serve, transaction_of
 from aims.demo.foreman import short
 from aims.demo.keys import Proving, load_or_make
-from aims.demo.reporting import TRACE_HEADER, Reporter, Trace, claims_of, hash_of, trace_from
+from aims.demo.reporting import TRACE_HEADER, Reporter, Telling, Trace, claims_of, hash_of, trace_from
 from aims.demo.world import MERGE
 from aims.resource_server import metadata, txn_token
 from aims.resource_server.errors import Refused
@@ -57,8 +57,8 @@ class Relay:
     agent: Client
     onward: str
     begins: str
-    desk_says: Reporter
-    agent_says: Reporter
+    desk_says: Telling
+    agent_says: Telling
 
     def about(self) -> dict[str, Any]:
         """Return what this desk says of itself. Spec: RFC 9728 §2."""

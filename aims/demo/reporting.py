@@ -15,7 +15,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import requests
@@ -64,6 +64,19 @@ def claims_of(token: str) -> dict[str, Any]:
     return dict(json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4))))
 
 
+class Telling(Protocol):
+    """Whom one tells what one did."""
+
+    def tell(self, claims: Mapping[str, Any], kind: str, *, trace: Trace, **event: Any) -> None: ...
+
+
+class Silence:
+    """For who has nobody to tell."""
+
+    def tell(self, claims: Mapping[str, Any], kind: str, *, trace: Trace, **event: Any) -> None:
+        """Say nothing."""
+
+
 class Reporter:
     """One party's reports. client: as whom it signs. is_agent: it shows a token of its own; a server needs none."""
 
@@ -78,6 +91,8 @@ class Reporter:
 
     def tell(self, claims: Mapping[str, Any], kind: str, *, trace: Trace, **event: Any) -> None:
         """Report something that happened under an access token. claims: of that token. Never waits, never fails."""
+        if not {"jti", "txn"} <= claims.keys():
+            return  # a token of no transaction
         told = {"kind": kind, **trace.header, "token": _hash(str(claims["jti"]).encode()), **event}
         if trace.parent:
             told["parent"] = trace.parent

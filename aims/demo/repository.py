@@ -19,7 +19,7 @@ from aims.demo.client import Client
 from aims.demo.face import UNREAD, GuardedFace, OtherTransaction, about_of, guard_of, serve, transaction_of
 from aims.demo.foreman import short
 from aims.demo.keys import load_or_make
-from aims.demo.reporting import TRACE_HEADER, Reporter, Trace, hash_of, trace_from
+from aims.demo.reporting import TRACE_HEADER, Reporter, Telling, Trace, hash_of, trace_from
 from aims.demo.world import MERGE
 from aims.resource_server import txn_token
 from aims.resource_server.errors import Refused
@@ -35,7 +35,7 @@ class Repository:
     guard: Guard
     ledger: Path
     trust_domain: str
-    reporter: Reporter
+    reporter: Telling
 
     def __post_init__(self) -> None:
         with closing(sqlite3.connect(self.ledger)) as book, book:

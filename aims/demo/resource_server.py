@@ -18,7 +18,7 @@ from typing import Any
 from aims.demo.client import Client
 from aims.demo.face import UNREAD, GuardedFace, about_of, guard_of, serve
 from aims.demo.keys import load_or_make
-from aims.demo.reporting import TRACE_HEADER, Reporter, Trace, hash_of, trace_from
+from aims.demo.reporting import TRACE_HEADER, Reporter, Telling, Trace, hash_of, trace_from
 from aims.resource_server.errors import Refused
 from aims.resource_server.guard import Call, Guard, Request
 
@@ -31,7 +31,7 @@ class Payments:
 
     guard: Guard
     ledger: Path
-    reporter: Reporter
+    reporter: Telling
 
     def __post_init__(self) -> None:
         with closing(sqlite3.connect(self.ledger)) as book, book:
