@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from audit import read
+from audit import read, trust
 from audit.access import readers_only
 from audit.errors import LogError
 from audit.events import LogViewed
@@ -75,6 +75,7 @@ def entry_view(request: HttpRequest, index: int, *, labels: Labels) -> HttpRespo
         "canon": entry.canon.decode(),
         "proof": _proof(index),
         "vkey": read.vkey(index),
+        "policy": trust.shown(),
         **_standing(),
     }
     return render(request, "audit/entry.html", shown)
