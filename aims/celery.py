@@ -27,6 +27,8 @@ SWEEPS = {
     "credentials.refresh_bundles": timedelta(minutes=1),
     "authentication.drop_spent": timedelta(minutes=1),
     "people.drop_spent": timedelta(minutes=10),
+    "people.close_seats": timedelta(minutes=1),
+    "audit.close_months": timedelta(hours=1),
     "authorization.expire_registrations": timedelta(hours=1),
 }
 # Due when beat starts, or a beat that is often restarted would never send the rare ones.

@@ -92,6 +92,22 @@ class Entry(models.Model):
         ]
 
 
+class Rollup(models.Model):
+    """How many entries of one kind were numbered within an hour. See ``rollups``.
+
+    key: a hash of agent, type, decision and resource, which are empty where the entries have none.
+    """
+
+    pk = models.CompositePrimaryKey("hour", "key")
+    hour = models.DateTimeField()
+    key = models.BinaryField(max_length=16)
+    agent = models.CharField(max_length=REFERENCE_MAX)
+    type = models.CharField(max_length=120)
+    decision = models.CharField(max_length=16)
+    resource = models.CharField(max_length=REFERENCE_MAX)
+    n = models.BigIntegerField()
+
+
 class Tile(models.Model):
     """Up to 256 hashes of one level. Full tiles never change; the right edge only grows. Spec: C2SP tlog-tiles."""
 

@@ -16,11 +16,12 @@ from datetime import UTC, datetime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import Error, connection
 
-from audit import checkpoints, tree
+from audit import checkpoints, partitions, tree
 from audit.checkpoints import Published
 from audit.errors import LogError, LogForked
 from audit.models import Log
 from audit.notes import Checkpoint
+from audit.partitions import Month
 from audit.write import committed, flush_failures
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Sequencer:
         self._signed_at = self._flushed_at = self._drained_at = 0.0
         self._is_unsigned = self._leads = False
         self._trouble = ""
+        self._month: Month | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; then number and sign what is left, so that a clean end leaves nothing unsigned.
@@ -127,6 +129,7 @@ class Sequencer:
 
     def _open(self) -> None:
         if self._log is None:
+            self._make_months()
             self._key = self._given_key or checkpoints.load_log_key(checkpoints.key_path())
             opened = checkpoints.open_log(self._key)
             self._published = checkpoints.compare_copies(opened, self._outside(opened))
@@ -162,11 +165,19 @@ class Sequencer:
     def _flush(self) -> None:
         if time.monotonic() - self._flushed_at >= FLUSH_SPACING_S:
             flush_failures(datetime.now(UTC))
+            self._make_months()
             self._flushed_at = time.monotonic()
+
+    def _make_months(self) -> None:
+        """See that the months to come have their tables. Looks once a month."""
+        now = max(datetime.now(UTC), tree.moment())
+        if Month.of(now) != self._month:
+            partitions.ensure(now)
+            self._month = Month.of(now)
 
     def _stumble(self, error: Exception) -> float:
         """Forget what may be stale and say what is wrong; return how long to wait before the next try."""
-        self._log = None
+        self._log = self._month = None
         code = _code(error)
         if code != self._trouble:  # a wait of hours is one line, not thousands
             log.critical("the audit log is not being signed (%s): %s", code, error, exc_info=error)

@@ -11,10 +11,13 @@ from typing import Any
 
 from django.db import connection
 
+from audit import rollups
 from audit.models import Entry
+from audit.rollups import Kind
 
 _FACTS = ("action", "agent", "decision", "posture", "remediation", "resource", "subject", "txn")
 COLUMNS = ("index", "event_id", "type", "by", "occurred_at", "recorded_at", *_FACTS, "canon")
+_KIND = [COLUMNS.index(name) for name in ("agent", "type", "decision", "resource")]
 _TABLE = Entry._meta.db_table
 _NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
 _MARKS = ", ".join(["%s"] * len(COLUMNS))
@@ -27,6 +30,12 @@ def row(index: int, event: Mapping[str, Any], *, canon: bytes, recorded_at: date
     occurred_at = datetime.fromisoformat(event["occurred_at"])
     facts = (event[name] for name in _FACTS)
     return (index, event["id"], event["type"], event["by"], occurred_at, recorded_at, *facts, canon)
+
+
+def kind_of(row: Row) -> Kind:
+    """Return what a row is counted as."""
+    kind: Kind = rollups.kind_of(*(row[at] for at in _KIND))
+    return kind
 
 
 def insert_entries(rows: Sequence[Row]) -> None:

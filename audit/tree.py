@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from django.db import connection, transaction
 
-from audit import merkle, store, tiles
+from audit import merkle, rollups, store, tiles
 from audit.errors import LogForked, Malformed, NoLog
-from audit.models import Head, InboxRow, SetAside, Tile
+from audit.models import Entry, Head, InboxRow, SetAside, Tile
 from audit.payload import parse, with_recorded_at
 from audit.write import NOBODY, Event, build, new_event_id, stamp
 
@@ -33,6 +33,12 @@ class RowSetAside(Event, type="audit.row.set_aside", title="Something in the inb
 def head_locked() -> Head | None:
     """Return the head, locked until the transaction ends: the real guard against a second sequencer."""
     return Head.objects.select_for_update().filter(pk=1).first()
+
+
+def moment() -> datetime:
+    """Return when the newest entry was recorded; long ago for an empty log. The next one is never earlier."""
+    found = Head.objects.filter(pk=1).values_list("recorded_at", flat=True).first()
+    return found or datetime.min.replace(tzinfo=UTC)
 
 
 def drain(*, limit: int = BATCH_MAX) -> int:
@@ -57,9 +63,11 @@ def append(head: Head, payloads: Sequence[bytes], *, now: datetime) -> None:
     # Never backwards, so that a moment can be turned into an index.
     recorded_at = max(now.replace(microsecond=now.microsecond // 1000 * 1000), head.recorded_at)
     start = head.base + head.size
+    _refuse_twice(start, head.recorded_at)
     rows = [_row(start + at, raw, recorded_at) for at, raw in enumerate(payloads)]
     leaves = [merkle.leaf_hash(row[-1]) for row in rows]
     store.insert_entries(rows)
+    rollups.add(recorded_at, map(store.kind_of, rows))
     _store_tiles(head, leaves)
     frontier = _split(bytes(head.frontier))
     for leaf in leaves:
@@ -68,6 +76,12 @@ def append(head: Head, payloads: Sequence[bytes], *, now: datetime) -> None:
     head.frontier, head.root = b"".join(frontier), merkle.root_of_frontier(frontier)
     head.recorded_at = recorded_at
     head.save()
+
+
+def _refuse_twice(start: int, since: datetime) -> None:
+    """Raise LogForked if an entry stands where the next one belongs: a key by month can't refuse an index twice."""
+    if Entry.objects.filter(index__gte=start, recorded_at__gte=since).exists():
+        raise LogForked("inconsistent", f"entry {start} stands in the table but not in the tree")
 
 
 def tile_bytes(generation: int) -> Callable[[int, int], bytes]:

@@ -134,11 +134,11 @@ class Story:
 
     def _write_evidence(self) -> None:
         wanted = read.Filter(type="approvals.decision.approved", agent=world.COURIER)
-        decision = read.latest(wanted)[0]
-        proof = read.tlog_proof(decision.index)
+        decision = read.latest(wanted, scope=read.EVERYTHING)[0]
+        proof = read.tlog_proof(decision.index, scope=read.EVERYTHING)
         for name, content in {
             "jwks.json": self.jwks,
-            "entry.json": read.entry_bytes(decision.index),
+            "entry.json": read.entry_bytes(decision.index, scope=read.EVERYTHING),
             "entry.tlog-proof": proof.encode(),
             "log.vkey": (read.vkey(decision.index) + "\n").encode(),
             "README.txt": README.encode(),

@@ -45,9 +45,11 @@ from aims.credentials.services import bundles as bundle_verbs
 from aims.credentials.services import registered
 from aims.identifier import uri
 from aims.kit import clock, committer, fetch, forms, jose
+from aims.people.services import seats
 from aims.policy import engine
 from approvals import context
 from audit import canonical, read, write
+from audit.search import language
 from tests.house import documents, marks
 from tests.house.test_house import tracked
 from tests.support.running import ROOT
@@ -167,8 +169,11 @@ def _limits() -> list[str]:
         f"workload identity token | {wit.WIT_AHEAD_MAX.total_seconds() / 3600:.0f} h ahead",
         f"client certificate | {certificate.CERTIFICATE_MAX_BYTES // kib} KiB, {certificate.INTERMEDIATES_MAX} intermediates",
         f"trust bundle | {bundle_verbs.BUNDLE_MAX_BYTES // kib} KiB, {bundles.BUNDLE_KEYS_MAX} keys;",
+        f"auditor's seat | a guest's {seats.GUEST_MAX.days} days at most, prolonged by an admin; {seats.AGENTS_MAX} agents,"
+        f" {seats.AGENTS_MAX_BYTES // kib} KiB of identifiers |",
         f"prepared decision | signed within {context.LIFETIME_MAX_S // 60} minutes",
         f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",
+        f"a query has {language.QUERY_MAX:,} characters, {language.TERMS_MAX} terms, {language.NESTING_MAX} parentheses",
         f"identifier | {uri.IDENTIFIER_MAX_BYTES:,} bytes",
         f"page of any list | 50, at most {read.PAGE_MAX} |",
         f"outgoing fetch | {fetch.TOTAL_S:.0f} s, no redirects",

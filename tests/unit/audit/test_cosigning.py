@@ -70,10 +70,15 @@ def test_every_witness_cosigns_and_the_proof_carries_it(
     Cosigner(network).round(now(clock))
     assert troubles() == {"w0.example": "", "w1.example": ""}
     assert sorted(Cosignature.objects.values_list("size", flat=True)) == [4, 4, 304, 304]
-    proof = notes.parse_proof(read.tlog_proof(2))
+    proof = notes.parse_proof(read.tlog_proof(2, scope=read.EVERYTHING))
     assert set(followed.require(proof.note)) == {"w0", "w1"}
     key = notes.parse_vkey(read.vkey())
-    notes.verify_proof(read.tlog_proof(2), entry=read.entry_bytes(2), keys=[key], origin=key.name)
+    notes.verify_proof(
+        read.tlog_proof(2, scope=read.EVERYTHING),
+        entry=read.entry_bytes(2, scope=read.EVERYTHING),
+        keys=[key],
+        origin=key.name,
+    )
     assert read.checkpoint_note() == proof.note
     assert network.asked == [f"POST {url}/add-checkpoint" for url in (ONE, TWO, ONE, TWO)]
 
@@ -88,8 +93,14 @@ def test_a_proof_is_given_under_the_newest_checkpoint_with_a_quorum(
     sequencer.run_once()
     clock.now += 10
     Cosigner(network).round(now(clock))
-    assert notes.parse_checkpoint(notes.text_of(notes.parse_proof(read.tlog_proof(2)).note)).size == 4
-    assert notes.parse_checkpoint(notes.text_of(notes.parse_proof(read.tlog_proof(5)).note)).size == 7
+    assert (
+        notes.parse_checkpoint(notes.text_of(notes.parse_proof(read.tlog_proof(2, scope=read.EVERYTHING)).note)).size
+        == 4
+    )
+    assert (
+        notes.parse_checkpoint(notes.text_of(notes.parse_proof(read.tlog_proof(5, scope=read.EVERYTHING)).note)).size
+        == 7
+    )
     assert troubles()["w1.example"] == "unreachable"
 
 
@@ -214,7 +225,7 @@ def test_a_database_that_was_restored_and_grew_again_is_found_out_by_the_witness
     log = checkpoints.begin_generation("restored", key=key, by="cli:op", outside=beside.witnessed(network))
     assert log.origin.endswith("/g2") and log.base == grown
     Sequencer(outside=beside.witnessed(network)).run_once()
-    first = read.entry(log.base)
+    first = read.entry(log.base, scope=read.EVERYTHING)
     assert first.data["last_size"] == 24  # what was signed last, whoever else shows less
     assert not InboxRow.objects.exists()
     view = cosigning.view(network, trust.configured().witnesses[0], Log.objects.get(generation=1))
@@ -239,7 +250,7 @@ def test_a_database_behind_the_witnesses_signs_nothing(
     log = checkpoints.begin_generation("restored", key=key, by="cli:op", outside=beside.witnessed(network))
     assert log.base == 10
     Sequencer(outside=beside.witnessed(network)).run_once()
-    assert base64.b64decode(read.entry(10).data["last_checkpoint"]).decode() == published
+    assert base64.b64decode(read.entry(10, scope=read.EVERYTHING).data["last_checkpoint"]).decode() == published
 
 
 def _restore(tamper: Callable[..., None], size: int) -> None:

@@ -33,8 +33,13 @@ class Person:
     ref: str = "usr_ben"
     is_authenticated: bool = True
 
+    limits: Any = None
+
     def has_role(self, role: str) -> bool:
         return role in self.roles
+
+    def log_limits(self) -> Any:
+        return self.limits
 
 
 BEN, CY = Person(frozenset({"auditor"})), Person(frozenset({"approver", "owner"}))
@@ -134,29 +139,30 @@ def test_names_stand_beside_references(told: Sequencer, caught: list[dict[str, A
     ],
 )
 def test_each_filter_finds_what_it_names(told: Sequencer, filter: Filter, indexes: list[int]) -> None:
-    assert [entry.index for entry in read.latest(filter)] == indexes
+    assert [entry.index for entry in read.latest(filter, scope=read.EVERYTHING)] == indexes
 
 
 def test_a_span_of_time_is_cut_at_both_ends(told: Sequencer) -> None:
-    at = read.entry(30).recorded_at
-    assert not read.latest(Filter(since_at=at + timedelta(hours=1)))
-    assert not read.latest(Filter(until_at=at - timedelta(hours=1)))
-    assert len(read.latest(Filter(since_at=at - timedelta(hours=1), until_at=at + timedelta(hours=1)), limit=999)) == 63
+    at = read.entry(30, scope=read.EVERYTHING).recorded_at
+    assert not read.latest(Filter(since_at=at + timedelta(hours=1)), scope=read.EVERYTHING)
+    assert not read.latest(Filter(until_at=at - timedelta(hours=1)), scope=read.EVERYTHING)
+    around = Filter(since_at=at - timedelta(hours=1), until_at=at + timedelta(hours=1))
+    assert len(read.latest(around, limit=999, scope=read.EVERYTHING)) == 63
 
 
 def test_a_page_is_never_longer_than_its_limit(sequencer: Sequencer, happen: Recorder) -> None:
     happen(230)
     sequencer.run_once()
-    assert len(read.latest(Filter(), limit=10_000)) == read.PAGE_MAX
+    assert len(read.latest(Filter(), limit=10_000, scope=read.EVERYTHING)) == read.PAGE_MAX
 
 
 def test_an_entry_shows_its_exact_bytes_its_proof_and_the_key(told: Sequencer, caught: list[dict[str, Any]]) -> None:
     ask(views.entry_view, index=61)
-    assert caught[0]["canon"].encode() == read.entry_bytes(61)
-    assert caught[0]["proof"] == read.tlog_proof(61) and caught[0]["vkey"] == read.vkey()
+    assert caught[0]["canon"].encode() == read.entry_bytes(61, scope=read.EVERYTHING)
+    assert caught[0]["proof"] == read.tlog_proof(61, scope=read.EVERYTHING) and caught[0]["vkey"] == read.vkey()
     with pytest.raises(Http404):
         ask(views.entry_view, index=9999)
-    assert ask(views.proof_view, index=61).content.decode() == read.tlog_proof(61)
+    assert ask(views.proof_view, index=61).content.decode() == read.tlog_proof(61, scope=read.EVERYTHING)
     with pytest.raises(Http404):
         ask(views.proof_view, index=9999)
 
@@ -184,4 +190,4 @@ def test_entries_as_a_bundle_are_for_readers_only(told: Sequencer) -> None:
         length = int.from_bytes(raw[:2])
         found.append(raw[2 : 2 + length])
         raw = raw[2 + length :]
-    assert found == [read.entry_bytes(index) for index in range(63)]
+    assert found == [read.entry_bytes(index, scope=read.EVERYTHING) for index in range(63)]
