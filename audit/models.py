@@ -181,3 +181,6 @@ class FailureCount(models.Model):
                 name="audit_failure_counted_once",
             )
         ]
+
+
+from audit.exports.models import Export as Export  # noqa: E402  its table is one of this app's

@@ -14,9 +14,12 @@ from approvals.verify import LogEvidence, Verified, verify_receipt
 
 
 class Command(BaseCommand):
-    """Exit 0 only if everything that was asked for holds; otherwise name the first thing that does not."""
+    """Exit 0 only if everything that was asked for holds; otherwise name the first thing that does not.
 
-    help = "Check the audit log, or with --receipt one receipt, offline."
+    With --export the exit codes are those of the stand-alone verifier, which does the work.
+    """
+
+    help = "Check the audit log, or offline with --receipt one receipt, with --export one export."
     requires_system_checks: tuple[str, ...] = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -32,8 +35,13 @@ class Command(BaseCommand):
             "--entry", type=Path, metavar="F", help="the log entry (default: entry.json beside --proof)"
         )
 
+        parser.add_argument("--export", type=Path, metavar="F", help="an export of the log: its zip, or a folder")
+        parser.add_argument("--policy", type=Path, metavar="F", help="with --export: a tlog-policy that must be met")
+
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["receipt"] is None:
+        if options["export"] is not None:
+            self._export(options)
+        elif options["receipt"] is None:
             self._log()
         else:
             self._receipt(options)
@@ -49,6 +57,16 @@ class Command(BaseCommand):
             f"The log verifies: {verdict.entries} entries, {verdict.checkpoints} checkpoints, "
             f"{verdict.unsigned} entries not yet under a checkpoint."
         )
+
+    def _export(self, options: dict[str, Any]) -> None:
+        from audit.exports import aims_verify
+
+        vkeys = _text(options["vkey"]).split() if options["vkey"] else []
+        policy = _text(options["policy"]) if options["policy"] else None
+        code, said = aims_verify.verify(str(options["export"]), vkeys=vkeys, policy=policy)
+        if code != aims_verify.GOOD:
+            raise CommandError(aims_verify.shown(said), returncode=code)
+        self.stdout.write(aims_verify.shown(said))
 
     def _receipt(self, options: dict[str, Any]) -> None:
         if options["jwks"] is None:
