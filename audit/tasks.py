@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from celery import shared_task
 
 from audit import partitions, rollups, tree
+from audit.exports import services as exports
 
 
 @shared_task(name="audit.close_months")
@@ -17,3 +20,15 @@ def close_months() -> None:
 def fold_counts() -> None:
     """Fold the counts of hours that are long past into days. Whoever numbers entries adds to the newest hour only."""
     rollups.fold(tree.moment() - rollups.HOURS_KEPT)
+
+
+@shared_task(name="audit.run_exports")
+def run_exports() -> None:
+    """Make one export that is due; the next one is found by the next tick, in this worker or another."""
+    exports.run_due(now=datetime.now(UTC))
+
+
+@shared_task(name="audit.expire_exports")
+def expire_exports() -> None:
+    """Delete the bundles whose time is up, and what crashes left behind."""
+    exports.expire(now=datetime.now(UTC))

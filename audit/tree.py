@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 from django.db import connection, transaction
 
@@ -90,15 +91,17 @@ def _refuse_twice(start: int, since: datetime) -> None:
 
 def tile_bytes(generation: int) -> Callable[[int, int], bytes]:
     """Return a getter of stored tiles of a generation, each read once."""
-    seen: dict[tuple[int, int], bytes] = {}
+    return cache(tile_getter(generation))
+
+
+def tile_getter(generation: int) -> Callable[[int, int], bytes]:
+    """Return a getter of stored tiles of a generation that keeps none. It raises LookupError for missing ones."""
 
     def get(level: int, index: int) -> bytes:
-        if (level, index) not in seen:
-            row = Tile.objects.filter(generation=generation, level=level, index=index).values_list("data").first()
-            if row is None:
-                raise LookupError(f"tile {level}/{tiles.number_path(index)} is missing")
-            seen[level, index] = bytes(row[0])
-        return seen[level, index]
+        row = Tile.objects.filter(generation=generation, level=level, index=index).values_list("data").first()
+        if row is None:
+            raise LookupError(f"tile {level}/{tiles.number_path(index)} is missing")
+        return bytes(row[0])
 
     return get
 
