@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from celery import shared_task
 
-from audit import partitions, tree
+from audit import partitions, rollups, tree
 from audit.exports import services as exports
 
 
@@ -14,6 +14,12 @@ from audit.exports import services as exports
 def close_months() -> None:
     """Close the months that are over, judged by the newest entry: a later one can't fall into them any more."""
     partitions.close(tree.moment())
+
+
+@shared_task(name="audit.fold_counts")
+def fold_counts() -> None:
+    """Fold the counts of hours that are long past into days. Whoever numbers entries adds to the newest hour only."""
+    rollups.fold(tree.moment() - rollups.HOURS_KEPT)
 
 
 @shared_task(name="audit.run_exports")

@@ -64,18 +64,22 @@ def append(head: Head, payloads: Sequence[bytes], *, now: datetime) -> None:
     # Never backwards, so that a moment can be turned into an index.
     recorded_at = max(now.replace(microsecond=now.microsecond // 1000 * 1000), head.recorded_at)
     start = head.base + head.size
-    _refuse_twice(start, head.recorded_at)
-    rows = [_row(start + at, raw, recorded_at) for at, raw in enumerate(payloads)]
+    insert(head, [_row(start + at, raw, recorded_at) for at, raw in enumerate(payloads)])
+
+
+def insert(head: Head, rows: Sequence[store.Row]) -> None:
+    """Insert the next entries of a locked head, in the caller's transaction. rows: in order, moments never falling."""
+    _refuse_twice(head.base + head.size, head.recorded_at)
     leaves = [merkle.leaf_hash(row[-1]) for row in rows]
     store.insert_entries(rows)
-    rollups.add(recorded_at, map(store.kind_of, rows))
+    rollups.add(map(store.counted_as, rows))
     _store_tiles(head, leaves)
     frontier = _split(bytes(head.frontier))
     for leaf in leaves:
         merkle.grow(frontier, head.size, leaf)
         head.size += 1
     head.frontier, head.root = b"".join(frontier), merkle.root_of_frontier(frontier)
-    head.recorded_at = recorded_at
+    head.recorded_at = store.recorded_at(rows[-1])
     head.save()
 
 

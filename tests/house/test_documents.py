@@ -45,6 +45,8 @@ from aims.credentials.services import bundles as bundle_verbs
 from aims.credentials.services import registered
 from aims.identifier import uri
 from aims.kit import clock, committer, fetch, forms, jose
+from aims.observability import otlp, reports
+from aims.observability import services as observability
 from aims.people.services import seats
 from aims.policy import engine
 from approvals import context
@@ -202,6 +204,9 @@ def _limits() -> list[str]:
         f" entries; kept for {exports.KEPT_FOR.days} days; a worker that says nothing for {exports.LEASE.seconds // 60} minutes"
         f" is taken for dead, {exports.TRIES_MAX} tries |",
         f"open pages of one person | {live.SOCKETS_MAX} in one process",
+        f"reports of what was done | {observability.EVENTS_MAX} events or {otlp.SPANS_MAX} spans a call; signed within"
+        f" {reports.MADE_MAX.seconds // 60} minutes, of what happened at most {reports.HAPPENED_MAX.total_seconds() / 3600:.0f} h"
+        f" before; {observability.EVENTS_MAX_TXN:,} about one transaction |",
     ]
 
 

@@ -29,6 +29,9 @@ class Command(BaseCommand):
         parser.add_argument("--proof", type=Path, metavar="F", help="the log proof of the decision (.tlog-proof)")
         parser.add_argument("--vkey", type=Path, metavar="F", help="the log's verifier key that you pinned")
         parser.add_argument(
+            "--policy", type=Path, metavar="F", help="whose cosignatures the proof must carry (tlog-policy)"
+        )
+        parser.add_argument(
             "--entry", type=Path, metavar="F", help="the log entry (default: entry.json beside --proof)"
         )
 
@@ -70,6 +73,8 @@ class Command(BaseCommand):
             raise CommandError("--receipt needs --jwks: the keys of the issuer, from a place that you trust.")
         if (options["proof"] is None) != (options["vkey"] is None):
             raise CommandError("--proof and --vkey go together.")
+        if options["policy"] and not options["proof"]:
+            raise CommandError("--policy needs --proof: cosignatures stand on the checkpoint in it.")
         try:
             verified = verify_receipt(
                 _text(options["receipt"]),
@@ -79,7 +84,8 @@ class Command(BaseCommand):
             )
         except NotVerified as failure:
             raise CommandError(f"NOT verified, at step {failure.step}: {failure.why}") from failure
-        self.stdout.write("\n".join(_told(verified)))
+        cosigned = _cosigned(options) if options["policy"] else None
+        self.stdout.write("\n".join(_told(verified, cosigned)))
 
 
 def _evidence(options: dict[str, Any]) -> LogEvidence | None:
@@ -89,7 +95,21 @@ def _evidence(options: dict[str, Any]) -> LogEvidence | None:
     return LogEvidence(_bytes(entry), _text(options["proof"]), _text(options["vkey"]))
 
 
-def _told(verified: Verified) -> list[str]:
+def _cosigned(options: dict[str, Any]) -> dict[str, int]:
+    """Return which witnesses cosigned the proof's checkpoint, and when; fewer than the policy asks is a failure."""
+    from audit import notes, policy
+
+    try:
+        trusted = policy.parse(_bytes(options["policy"]))
+    except policy.PolicyRefused as refusal:
+        raise CommandError(f"{options['policy']}: {refusal}") from refusal
+    try:
+        return trusted.require(notes.parse_proof(_text(options["proof"])).note)
+    except notes.NoteRefused as failure:
+        raise CommandError(f"NOT verified, at step witnesses: {failure}") from failure
+
+
+def _told(verified: Verified, cosigned: dict[str, int] | None) -> list[str]:
     log = verified.included
     return [
         f"Verified: receipt {verified.ref}",
@@ -99,6 +119,11 @@ def _told(verified: Verified) -> list[str]:
         f"  signed by  {', '.join(verified.approvers)}",
         f"  use until  {verified.approved_until} (NumericDate)",
         f"  in the log {f'entry {log.index} of {log.size}, {log.origin}' if log else 'not shown: no proof was given'}",
+        *(
+            [f"  witnessed  {', '.join(cosigned) or 'by nobody, and the policy asks for none'}"]
+            if cosigned is not None
+            else []
+        ),
         "Not shown by any receipt: whether it was used, and what eyes saw.",
     ]
 
