@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from aims.kit.nudge import Topic, nudge
 from aims.people import events
 from aims.people.errors import FieldRefused, PersonInactive, SeatClosed, SeatNeedsEnd, SeatUseless
 from aims.people.models import AuditSeat, Role, RoleHolding, User
-from aims.people.queries import person_by_email, roles_held
+from aims.people.queries import person_by_email
 from aims.people.services.enrolment import invite
 from aims.people.services.entries import about
 from aims.people.services.persons import create_person, refuse_open_seat
@@ -51,8 +51,7 @@ def open_seat(
     with transaction.atomic():
         person, token = _seated(person_or_email, name, by, now)
         refuse_open_seat(person)
-        if roles_held(person, at=now) & {Role.ADMIN, Role.AUDITOR}:
-            raise SeatUseless(detail=person.ref)
+        _refuse_readers(person, now)
         holding = RoleHolding.objects.create(person=person, role=Role.AUDITOR, since_at=now, until_at=terms.until_at)
         seat = AuditSeat.objects.create(
             person=person,
@@ -147,6 +146,13 @@ def _seated(person_or_email: User | str, name: str, by: str, now: datetime) -> t
         raise PersonInactive
     has_key = person.passkeys.filter(ended_at=None).exists()
     return person, "" if has_key else invite(person, by=by, now=now)
+
+
+def _refuse_readers(person: User, now: datetime) -> None:
+    """Raise SeatUseless for who reads everything, also by a role whose giver's clock was ahead of ours."""
+    held = person.role_holdings.filter(role__in=[Role.ADMIN, Role.AUDITOR])
+    if held.filter(Q(until_at=None) | Q(until_at__gt=now)).exists():
+        raise SeatUseless(detail=person.ref)
 
 
 def _check(terms: SeatTerms, now: datetime) -> None:
