@@ -89,6 +89,7 @@ INSTALLED_APPS = [
     "aims.credentials",
     "aims.authentication",
     "aims.authorization",
+    "aims.compliance",
     "aims.console",
     "approvals",
     "audit",

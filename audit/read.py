@@ -16,6 +16,7 @@ from django.db.models import Q, QuerySet
 from audit import merkle, notes, tree
 from audit.access import EVERYTHING as EVERYTHING
 from audit.access import Scope as Scope
+from audit.access import scope_of as scope_of
 from audit.canonical import decode
 from audit.checkpoints import current_log
 from audit.errors import Malformed, NoLog, NoSuchEntry
