@@ -106,6 +106,17 @@ def entries_of_txn(txn: str, *, scope: Scope) -> list[EntryView]:
     return _views(scope.restrict(Entry.objects.filter(txn=txn)).order_by("index")[:TIMELINE_MAX])
 
 
+def readings(person: str, *, before: int | None = None, limit: int = PAGE_DEFAULT) -> list[EntryView]:
+    """Return what a person has read and taken, or a machine for them, newest first: the entries about the log itself.
+
+    They are about what the reader did, so no scope cuts them. person: ref.
+    """
+    found = Entry.objects.filter(Q(by=person) | Q(subject=person), _type("audit.*"))
+    if before is not None:
+        found = found.filter(index__lt=before)
+    return _views(found.order_by("-index")[: min(limit, PAGE_MAX)])
+
+
 def index_of(event_id: str) -> int | None:
     """Return the place of an event in the log; None while the sequencer has not numbered it."""
     return Entry.objects.filter(event_id=event_id).values_list("index", flat=True).first()
