@@ -23,14 +23,14 @@ GUEST_MAX = timedelta(days=90)
 AGENTS_MAX = 50
 AGENTS_MAX_BYTES = 8 * 1024  # together: the entry of the seat names them all
 SWEPT_AT_ONCE = 100
-_HOUR_S = 3600
+_DAY_S = 86_400  # the log counts old entries by the day: a bound within one would be told by its counts
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeatTerms:
     """What a seat opens and for how long. until_at: its end, None only for one of the house.
 
-    agents: identifiers that the face above has found, None for all. period_since_at, period_until_at: of the log, on the hour.
+    agents: identifiers that the face above has found, None for all. period_since_at, period_until_at: of the log, at midnight (UTC).
     """
 
     is_guest: bool
@@ -161,7 +161,7 @@ def _check(terms: SeatTerms, now: datetime) -> None:
     if terms.until_at is not None and (terms.until_at <= now or terms.is_guest and terms.until_at > now + GUEST_MAX):
         raise SeatNeedsEnd
     for moment in (terms.period_since_at, terms.period_until_at):
-        if moment is not None and moment.timestamp() % _HOUR_S:
+        if moment is not None and moment.timestamp() % _DAY_S:
             raise FieldRefused(detail="period")
     if terms.period_since_at and terms.period_until_at and terms.period_since_at >= terms.period_until_at:
         raise FieldRefused(detail="period")
