@@ -17,6 +17,7 @@ from aims.compliance.kinds import SPECS, ConsentKind, are_lawful
 from aims.compliance.models import Consent, PreparedConsent
 from aims.compliance.services import consents
 from aims.kit import clock
+from aims.kit.ids import b64url
 from aims.people import services as people
 from audit.canonical import decode
 from audit.models import InboxRow
@@ -65,7 +66,7 @@ def cy(db: None) -> Somebody:
 
 
 def asked(by: Somebody, kind: str = RELEASE, params: dict[str, Any] | None = None, **other: Any) -> Consent:
-    given = {"reason": "case_closed", "note": "", "now": clock.now()} | other
+    given: dict[str, Any] = {"reason": "case_closed", "note": "", "now": clock.now()} | other
     return consents.ask(kind, HOLD if params is None else params, by=by.person, **given)
 
 
@@ -81,7 +82,7 @@ def confirm(consent: Consent, who: Somebody, session: str = "session", response:
 
 def use(consent: Consent, kind: ConsentKind = RELEASE, params: dict[str, Any] | None = None, **other: Any) -> Consent:
     with transaction.atomic():
-        given = {"by": "usr_adm", "now": clock.now()} | other
+        given: dict[str, Any] = {"by": "usr_adm", "now": clock.now()} | other
         return consents.use(consent.ref, kind=kind, params=HOLD if params is None else params, **given)
 
 
@@ -111,7 +112,7 @@ def test_what_was_signed_is_the_statement_that_is_kept(adm: Somebody, ben: Someb
     assert context.statement_hash == consent.statement_hash and context.person == ben.person.ref
     assert statement.params == HOLD and statement.asked_by == adm.person.ref and statement.consent == consent.ref
     challenge = json.loads(bytes(consent.client_data_json or b""))["challenge"]
-    assert challenge == consent_bytes.b64url(consent_bytes.challenge_of(bytes(consent.context or b"")))
+    assert challenge == b64url(consent_bytes.challenge_of(bytes(consent.context or b"")))
 
 
 def test_who_asked_can_neither_consent_nor_refuse(adm: Somebody) -> None:
