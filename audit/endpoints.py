@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from audit import tiles, tree
+from audit import proving, tiles, tree
 from audit.access import may_read, scope_of
 from audit.checkpoints import current_log
 from audit.errors import NoLog
@@ -18,8 +18,8 @@ PRIVATE = "private, max-age=31536000, immutable"
 
 @require_safe
 def checkpoint(request: HttpRequest) -> HttpResponse:
-    """Answer the newest signed checkpoint."""
-    note = _latest().note
+    """Answer the newest signed checkpoint, and the cosignatures it has."""
+    note = proving.cosigned(_latest())
     return HttpResponse(note, content_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-cache"})
 
 

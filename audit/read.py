@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from audit import merkle, notes, tree
+from audit import merkle, notes, proving, tree, trust
 from audit.access import EVERYTHING as EVERYTHING
 from audit.access import Scope as Scope
 from audit.checkpoints import current_log
@@ -98,18 +98,23 @@ def entry_bytes(index: int, *, scope: Scope) -> bytes:
 
 
 def tlog_proof(index: int, *, scope: Scope) -> str:
-    """Return the ``.tlog-proof`` of an entry under the newest checkpoint of its generation.
+    """Return the ``.tlog-proof`` of an entry, under the newest checkpoint of its generation that is cosigned best.
 
     Its ``index`` line counts within the generation. Raises: NoSuchEntry until a checkpoint covers it.
     """
     if not scope.is_whole and not scope.restrict(Entry.objects.filter(index=index)).exists():
         raise NoSuchEntry(f"no entry {index}")
     log = log_of(index)
-    row = Checkpoint.objects.filter(generation=log.generation).order_by("-size").first()
-    if row is None or row.size <= index - log.base:
+    signed = proving.checkpoint_over(log, index - log.base)
+    if signed is None:
         raise NoSuchEntry(f"no checkpoint covers entry {index} yet")
-    hashes = merkle.inclusion_proof(index - log.base, row.size, tree.reader(log.generation))
-    return notes.write_proof(index - log.base, hashes, row.note)
+    hashes = merkle.inclusion_proof(index - log.base, signed.size, tree.reader(log.generation))
+    return notes.write_proof(index - log.base, hashes, signed.note)
+
+
+def check_policy() -> None:
+    """Check the witness policy that is configured. Raises: ValueError naming the line, OSError."""
+    trust.must_be_usable()
 
 
 def log_of(index: int) -> Log:
@@ -121,8 +126,8 @@ def log_of(index: int) -> Log:
 
 
 def checkpoint_note() -> str:
-    """Return the newest signed checkpoint of the growing log. Raises: NoLog."""
-    return latest_checkpoint().note
+    """Return the newest signed checkpoint of the growing log, with what cosignatures it has. Raises: NoLog."""
+    return proving.cosigned(latest_checkpoint())
 
 
 def latest_checkpoint() -> Checkpoint:

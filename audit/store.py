@@ -18,6 +18,7 @@ from audit.search import terms
 
 _FACTS = ("action", "agent", "decision", "posture", "remediation", "resource", "subject", "txn")
 COLUMNS = ("index", "event_id", "type", "by", "occurred_at", "recorded_at", *_FACTS, "canon")
+_RECORDED_AT = COLUMNS.index("recorded_at")
 _KIND = [COLUMNS.index(name) for name in ("agent", "type", "decision", "resource")]
 _RECORDED_AT = COLUMNS.index("recorded_at")
 _TERMS = [(field, COLUMNS.index(field)) for field in terms.FIELDS]
@@ -35,10 +36,15 @@ def row(index: int, event: Mapping[str, Any], *, canon: bytes, recorded_at: date
     return (index, event["id"], event["type"], event["by"], occurred_at, recorded_at, *facts, canon)
 
 
-def kind_of(row: Row) -> Kind:
-    """Return what a row is counted as."""
-    kind: Kind = rollups.kind_of(*(row[at] for at in _KIND))
-    return kind
+def recorded_at(row: Row) -> datetime:
+    """Return when a row was numbered."""
+    moment: datetime = row[_RECORDED_AT]
+    return moment
+
+
+def counted_as(row: Row) -> tuple[datetime, Kind]:
+    """Return when a row was numbered, and what it is counted as."""
+    return recorded_at(row), rollups.kind_of(*(row[at] for at in _KIND))
 
 
 def insert_entries(rows: Sequence[Row]) -> None:

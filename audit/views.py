@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from audit import read
+from audit import read, trust
 from audit.access import Scope, readers_only, scope_of
 from audit.errors import LogError
 from audit.events import LogViewed
@@ -77,6 +77,7 @@ def entry_view(request: HttpRequest, index: int, *, labels: Labels) -> HttpRespo
         "canon": entry.canon.decode(),
         "proof": _proof(index, scope),
         "vkey": read.vkey(index),
+        "policy": trust.shown(),
         **_standing(),
     }
     return render(request, "audit/entry.html", shown)

@@ -104,7 +104,8 @@ class Story:
 
     def _take_back(self, approver: subprocess.Popen[Any]) -> None:
         """Let the approver take back what Foreman may do, and see how long Keeper, two agents further on, can act."""
-        grant = DelegationGrant.objects.get(agent__identifier=world.FOREMAN, revoked_at=None)
+        desk = self.cast.place("mason_desk")
+        grant = DelegationGrant.objects.get(agent__identifier=world.FOREMAN, resource__identifier=desk, revoked_at=None)
         assert approver.stdin is not None
         approver.stdin.write(grant.ref + "\n")
         approver.stdin.close()

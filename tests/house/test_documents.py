@@ -45,10 +45,13 @@ from aims.credentials.services import bundles as bundle_verbs
 from aims.credentials.services import registered
 from aims.identifier import uri
 from aims.kit import clock, committer, fetch, forms, jose
+from aims.observability import otlp, reports
+from aims.observability import services as observability
 from aims.people.services import seats
 from aims.policy import engine
 from approvals import context
 from audit import canonical, read, write
+from audit.exports import services as exports
 from audit.search import language
 from tests.house import documents, marks
 from tests.house.test_house import tracked
@@ -197,7 +200,13 @@ def _limits() -> list[str]:
         f" {client_documents.NEW_PER_MINUTE} in all",
         f"clients that a trust rule lets in | {admission.BY_RULE_MAX_PER_DAY} a day |",
         f"policy | {engine.POLICY_MAX_BYTES // kib} KiB |",
+        f"exports of the log | {exports.OPEN_MAX_PERSON} of one person wait or run, {exports.OPEN_MAX} in all; no limit on"
+        f" entries; kept for {exports.KEPT_FOR.days} days; a worker that says nothing for {exports.LEASE.seconds // 60} minutes"
+        f" is taken for dead, {exports.TRIES_MAX} tries |",
         f"open pages of one person | {live.SOCKETS_MAX} in one process",
+        f"reports of what was done | {observability.EVENTS_MAX} events or {otlp.SPANS_MAX} spans a call; signed within"
+        f" {reports.MADE_MAX.seconds // 60} minutes, of what happened at most {reports.HAPPENED_MAX.total_seconds() / 3600:.0f} h"
+        f" before; {observability.EVENTS_MAX_TXN:,} about one transaction |",
     ]
 
 

@@ -89,13 +89,16 @@ def challenge(request: Request, error: AimsError, *, scope: str = "") -> str:
 
 
 class HasManageScope(BasePermission):
-    """A view declares ``manage_scope``, ``read_scope`` or both; a view that declares none is open to nobody."""
+    """A view declares ``manage_scope``, ``read_scope`` or both; a view that declares none is open to nobody.
+
+    takes_signatures: what comes without a token there is signed in itself, and its verb looks at that.
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return whether the token carries a scope of this view; a refusal is recorded. Raises MethodNotAllowed."""
         caller = request.auth
         if not isinstance(caller, Caller):
-            return False
+            return getattr(view, "takes_signatures", False)
         if request.method not in view.allowed_methods:
             raise MethodNotAllowed(str(request.method))  # no scope would do
         if caller.scopes & scopes_of(view, request.method):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import transaction
@@ -11,6 +11,7 @@ from django.db.models import Sum
 from audit import rollups
 from audit.models import Entry, Rollup
 from audit.sequencer import Sequencer
+from audit.tasks import fold_counts
 from audit.write import Facts, FailuresCounted, record
 from tests.support.log import Recorder
 
@@ -79,4 +80,23 @@ def test_a_batch_that_fails_counts_nothing(sequencer: Sequencer, happen: Recorde
     with transaction.atomic():
         sequencer.run_once()
         transaction.set_rollback(True)
+    assert _counted() == before
+
+
+def test_hours_long_past_become_days(sequencer: Sequencer) -> None:
+    sequencer.run_once()
+    Rollup.objects.all().delete()
+    day = datetime(2026, 3, 1, tzinfo=UTC)
+    kind, other = ("a", "x.y.z", "allow", "r"), ("b", "x.y.z", "deny", "r")
+    times = [day.replace(hour=hour, minute=30) for hour in (0, 7, 23)]
+    rollups.add([(at, kind) for at in times] + [(times[1], other), (day + timedelta(days=1, hours=4), kind)])
+    assert rollups.fold(day + timedelta(days=1, hours=9)) == 1
+    assert rollups.fold(day + timedelta(days=1, hours=9)) == 0
+    assert _counted() == {(day, *kind, 3), (day, *other, 1), (day + timedelta(days=1, hours=4), *kind, 1)}
+
+
+def test_tomorrow_never_ends_today(sequencer: Sequencer) -> None:
+    sequencer.run_once()
+    before = _counted()
+    fold_counts()
     assert _counted() == before
