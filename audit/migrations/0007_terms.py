@@ -25,7 +25,7 @@ def forget(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audit", "0004_rollup")]
+    dependencies = [("audit", "0006_cosignatures")]
     operations = [
         migrations.CreateModel(
             name="Term",
