@@ -31,7 +31,7 @@ def test_a_part_of_a_value_stands_for_the_whole_ones_that_hold_it_between_bounds
     terms.add(("agent", f"spiffe://acme.example/agent/{name}", 202611) for name in ("courier", "courier-2", "Magpie"))
     terms.add([("agent", "spiffe://acme.example/agent/courier", 202612), ("by", "courier", 202611)])
     assert terms.holding("agent", "courier", is_prefix=False) == {
-        "spiffe://acme.example/agent/courier": {202611, 202612}
+        "spiffe://acme.example/agent/courier": frozenset({202611, 202612})
     }
     assert len(terms.holding("agent", "COUR", is_prefix=True) or ()) == 2
     assert set(terms.holding("agent", "magpie", is_prefix=False) or ()) == {"spiffe://acme.example/agent/Magpie"}
