@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-from django.conf import settings
 
 from audit.access import EVERYTHING, Scope
 from audit.exports import entries
@@ -17,6 +12,7 @@ from audit.exports.bundle import Part
 from audit.exports.entries import Item
 from audit.exports.errors import FormatMissing
 from audit.exports.renderings import FORMATS
+from audit.search.language import parse
 
 ALWAYS = "jsonl"  # the evidence is in every bundle
 
@@ -24,8 +20,12 @@ ALWAYS = "jsonl"  # the evidence is in every bundle
 def must_be_known(formats: Sequence[str]) -> None:
     """Raise FormatMissing for a format that is not known, or whose library is not installed."""
     for name in formats:
-        if name != ALWAYS and name not in FORMATS:
+        if name == ALWAYS:
+            continue
+        if name not in FORMATS:
             raise FormatMissing(f"there is no format {name[:20]!r}")
+        if not FORMATS[name].is_there():
+            raise FormatMissing(f"{name} needs a library that is not installed: the extra 'export' (pyarrow)")
 
 
 def part(wanted: Mapping[str, Any], *, snapshot: int, scope: Scope, now: datetime) -> Part:
@@ -34,6 +34,8 @@ def part(wanted: Mapping[str, Any], *, snapshot: int, scope: Scope, now: datetim
     first, end = entries.period(wanted["first"], end, scope)
 
     def items() -> Iterator[Item]:
+        if wanted["query"]:
+            return entries.matching(wanted["query"], first, min(end, snapshot), scope=scope, now=now)
         return entries.in_range(first, min(end, snapshot), scope=scope)
 
     is_whole = not wanted["query"] and scope.agents is None
@@ -62,11 +64,5 @@ def _moments(scope: Scope) -> list[tuple[str, datetime | None]]:
 
 
 def must_parse(query: str, now: datetime) -> None:
-    """Raise the search's own error for a query that is none."""
-
-
-@cache
-def product() -> str:
-    """Return the product with its version."""
-    told = tomllib.loads((Path(settings.BASE_DIR) / "pyproject.toml").read_text())
-    return f"AIMS Console {told['project']['version']}"
+    """Raise QueryError for a text that is no query."""
+    parse(query, now)

@@ -12,6 +12,9 @@ from typing import Any
 from audit.access import Scope
 from audit.merkle import leaf_hash
 from audit.models import Entry
+from audit.search.finding import each
+from audit.search.language import parse
+from audit.write import vocabulary
 
 ROWS_AT_ONCE = 2_000
 
@@ -33,6 +36,19 @@ class Item:
         """What the bytes say."""
         said: dict[str, Any] = json.loads(self.canon)
         return said
+
+
+def title_of(type: str) -> str:
+    """Return what the viewer calls a type, in English; the type itself where nobody knows it any more."""
+    kind = vocabulary().get(type)
+    return str(kind.title) if kind else type
+
+
+def matching(query: str, first: int, below: int, *, scope: Scope, now: datetime) -> Iterator[Item]:
+    """Yield every entry of [first, below) that fits a query and the scope, oldest first. Raises: QueryError."""
+    for view in each(parse(query, now), below=below, scope=scope, ascending=True):
+        if view.index >= first:
+            yield Item(view.index, view.canon)
 
 
 def in_range(first: int, end: int, *, scope: Scope) -> Iterator[Item]:

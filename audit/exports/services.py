@@ -27,6 +27,7 @@ from audit.exports.events import (
     ExportFinished,
 )
 from audit.exports.models import Export
+from audit.exports.product import product
 from audit.merkle import ProofRefused
 from audit.notes import NoteRefused
 from audit.write import NOBODY, record, record_alone
@@ -177,7 +178,7 @@ def _order(row: Export) -> bundle.Order:
         formats=row.formats,
         snapshot=row.snapshot,
         agents=None if scope.agents is None else sorted(scope.agents),
-        product=asking.product(),
+        product=product(),
         sets=[asking.part(each, snapshot=row.snapshot, scope=scope, now=row.asked_at) for each in row.sets],
     )
 

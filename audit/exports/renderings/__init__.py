@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from audit.exports.entries import Item
-from audit.exports.renderings import comma
+from audit.exports.renderings import columnar, comma, mapped
 
 
 class Rendering(Protocol):
@@ -23,11 +23,20 @@ class Rendering(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """What can be asked for. suffix: of the set's file."""
+    """What can be asked for. suffix: of the set's file. is_there: whether its library is installed."""
 
     name: str
     suffix: str
     begin: Callable[[Path], Rendering]
+    is_there: Callable[[], bool] = lambda: True
 
 
-FORMATS = {each.name: each for each in (Format("csv", ".csv", comma.Csv),)}
+FORMATS = {
+    each.name: each
+    for each in (
+        Format("csv", ".csv", comma.Csv),
+        Format("parquet", ".parquet", columnar.Parquet, columnar.is_there),
+        Format("ocsf", ".ocsf.jsonl", mapped.Ocsf),
+        Format("cadf", ".cadf.jsonl", mapped.Cadf),
+    )
+}

@@ -19,6 +19,7 @@ from audit.exports.errors import FormatMissing, NoSuchExport, RangeRefused, TooM
 from audit.exports.models import Export
 from audit.exports.renderings.comma import safe
 from audit.exports.services import Wanted
+from audit.search.errors import QueryError
 from audit.write import NOBODY, FailuresCounted, record
 from tests.support.exports import EVERY, Bundles, verdict
 
@@ -271,3 +272,53 @@ def test_what_is_signed_is_asked_of_every_generation(bundles: Bundles, happen: H
     row = ask()
     assert row.snapshot is None
     assert EVERY.end is None
+
+
+def test_a_filter_takes_what_fits_below_the_snapshot_and_claims_no_completeness(
+    bundles: Bundles, happen: Happen
+) -> None:
+    happen(20)
+    bundles.sequencer.run_once()
+    row = bundles.make(Wanted(name="entries", query="type:audit.failures.counted -source", first=5, end=None))
+    assert row.manifest is not None
+    assert row.manifest["sets"][0]["completeness"] == "not_proven"
+    folder = bundles.unpacked(row)
+    indexes = [int(line.split()[0]) for line in (folder / "entries.leaves").read_text().splitlines()]
+    assert indexes == list(range(5, 21))
+    assert verdict(folder, bundles.vkey)[0] == aims_verify.GOOD
+    bundles.sequencer.run_once()
+    asked = next(each for each in read.after(-1, scope=EVERYTHING) if each.type == "audit.export.asked")
+    assert "-source" not in asked.canon.decode()
+    assert len(asked.data["query_hashes"]) == 1
+
+
+def test_a_filter_that_finds_nothing_is_an_answer_and_a_broken_one_is_refused(bundles: Bundles) -> None:
+    folder = bundles.unpacked(bundles.make(Wanted(name="entries", query="type:never.happened", first=0, end=None)))
+    assert (folder / "entries.jsonl").read_bytes() == b""
+    assert verdict(folder, bundles.vkey)[0] == aims_verify.GOOD
+    for query in ("nofield:x", '"open', "type:", "a" * 3000):
+        with pytest.raises(QueryError):
+            bundles.make(Wanted(name="entries", query=query, first=0, end=None))
+
+
+def test_every_format_stands_beside_the_evidence(bundles: Bundles, happen: Happen) -> None:
+    import pyarrow.parquet as parquet
+
+    happen(5)
+    folder = bundles.unpacked(bundles.make(formats=("jsonl", "csv", "parquet", "ocsf", "cadf")))
+    leaves = [line.split() for line in (folder / "entries.leaves").read_text().splitlines()]
+    table = parquet.read_table(folder / "entries.parquet").to_pylist()
+    assert [[str(row["index"]), row["leaf_hash"]] for row in table] == leaves
+    assert table[0]["recorded_at"].tzinfo is not None
+    events = [json.loads(line) for line in (folder / "entries.ocsf.jsonl").read_text().splitlines()]
+    assert [[str(each["metadata"]["sequence"]), each["unmapped"]["leaf_hash"]] for each in events] == leaves
+    assert len((folder / "entries.cadf.jsonl").read_text().splitlines()) == len(leaves)
+    assert verdict(folder, bundles.vkey)[0] == aims_verify.GOOD
+
+
+def test_a_format_without_its_library_is_refused_with_its_name(
+    bundles: Bundles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit.exports.renderings.columnar.find_spec", lambda name: None)
+    with pytest.raises(FormatMissing, match="pyarrow"):
+        ask(formats=("parquet",))
