@@ -11,8 +11,8 @@ from django.db.models import Q, QuerySet
 from audit.access import Scope
 from audit.entries import EntryView, views_of
 from audit.models import Entry
+from audit.search.finding import PAGE_MAX, newest
 from audit.search.language import parse
-from audit.search.sql import matching
 from audit.timeline.happened import Happened
 from audit.write import vocabulary
 
@@ -117,11 +117,10 @@ def _rows(kind: str, ref: str, scope: Scope, *, now: datetime, transactions: Tra
     entries = scope.restrict(Entry.objects.all())
     if kind == "txn":
         return entries.filter(txn=ref)
-    named = scope.restrict(matching(parse(f'{_BY_REFERENCE[kind]}:"{ref}"', now)))
-    pairs = list(named.order_by("index").values_list("index", "txn")[:PAGE])
+    named = newest(parse(f'{_BY_REFERENCE[kind]}:"{ref}"', now), limit=PAGE_MAX, scope=scope)
     given = list(transactions(kind, ref)) if transactions else []
-    txns = list(dict.fromkeys([*given, *(txn for _, txn in pairs if txn)]))[:TRANSACTIONS_MAX]
-    return entries.filter(Q(index__in=[index for index, _ in pairs]) | Q(txn__in=txns))
+    txns = list(dict.fromkeys([*given, *(each.txn for each in named if each.txn)]))[:TRANSACTIONS_MAX]
+    return entries.filter(Q(index__in=[each.index for each in named]) | Q(txn__in=txns))
 
 
 def _changes(views: Sequence[EntryView], scope: Scope, *, is_last: bool) -> list[EntryView]:
