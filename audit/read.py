@@ -15,10 +15,12 @@ from audit import merkle, notes, proving, tree, trust
 from audit.access import EVERYTHING as EVERYTHING
 from audit.access import Scope as Scope
 from audit.access import scope_of as scope_of
+from audit.access import scope_of_caller as scope_of_caller
 from audit.checkpoints import current_log
 from audit.entries import EntryView as EntryView
 from audit.entries import views_of
-from audit.errors import Malformed, NoLog, NoSuchEntry
+from audit.errors import Malformed, NoLog
+from audit.errors import NoSuchEntry as NoSuchEntry
 from audit.models import Checkpoint, Entry, Head, InboxRow, Log
 from audit.payload import parse as parse_payload
 from audit.search.errors import QueryError as QueryError
