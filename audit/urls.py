@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.urls import URLPattern, path, re_path
 
 from audit import endpoints, views
+from audit.exports import urls as exports_urls
 from audit.views import Labels, guarded
 
 _NUMBER = r"(?P<number>(?:x\d{3}/)*\d{3})(?:\.p/(?P<width>[1-9]\d{0,2}))?"
@@ -31,5 +32,6 @@ def pages(labels: Labels) -> tuple[list[URLPattern], str]:
         page("<int:index>/", views.entry_view, "entry"),
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
         page("txn/<str:txn>/", views.timeline_view, "timeline"),
+        *exports_urls.pages(labels),
     ]
     return patterns, "audit"
