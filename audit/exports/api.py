@@ -9,7 +9,7 @@ from django.http import Http404
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, status
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -88,22 +88,24 @@ class ExportViewSet(ViewSet):
             raise ValidationError({"query": [error.message]}) from error
         except ExportError as error:
             raise ValidationError({_MEMBER.get(error.code, "non_field_errors"): [str(error)]}) from error
-        return Response(_shown(row), status=status.HTTP_201_CREATED)
+        return Response(_shown(row), status=201)
 
     @extend_schema(responses=ExportSerializer)
     def retrieve(self, request: Request, ref: str) -> Response:
         """Return one export."""
         return Response(_shown(_row(request, ref)))
 
-    @extend_schema(responses={204: None})
-    def destroy(self, request: Request, ref: str) -> Response:
+    @extend_schema(request=None, responses=ExportSerializer)
+    @action(detail=True, methods=["post"])
+    def end(self, request: Request, ref: str) -> Response:
         """Cancel an export that waits or runs; delete the bundle of one that is ready."""
         row = _row(request, ref)
         try:
             (services.cancel if row.is_open else services.delete)(ref, by=_ref(request))
         except NoSuchExport as error:
             raise Http404 from error
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        row.refresh_from_db()
+        return Response(_shown(row))
 
     @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY})
     @action(detail=True, methods=["get"])

@@ -38,9 +38,9 @@ def test_an_export_is_asked_made_taken_and_ended(desk: Desk, sequencer: Sequence
     (tmp_path / "b.zip").write_bytes(raw)
     assert aims_verify.verify(str(tmp_path / "b.zip"))[0] == aims_verify.OWN_KEY
     assert {row["by"] for row in recorded("audit.export.downloaded")} == {desk.steward.client_id}
-    assert desk.call("DELETE", f"audit-exports/{ref}/", token=token).status_code == 204
+    assert desk.post(f"audit-exports/{ref}/end/", token=token).json()["state"] == "expired"
     assert problem_of(desk.get(f"audit-exports/{ref}/bundle/", token=token))[0] == 404
-    assert problem_of(desk.call("DELETE", f"audit-exports/{ref}/", token=token))[0] == 404
+    assert problem_of(desk.post(f"audit-exports/{ref}/end/", token=token))[0] == 404
 
 
 @pytest.mark.parametrize(
