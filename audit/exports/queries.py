@@ -12,15 +12,17 @@ from audit.access import Scope
 from audit.exports import asking, entries
 from audit.exports.errors import NoSuchExport
 from audit.exports.models import Export
+from audit.search.deadline import Deadline
+from audit.search.errors import TooBroad
+from audit.search.finding import Search
 from audit.search.language import parse
-from audit.search.sql import matching
 
 COUNT_MAX = 10_000
 
 
 @dataclass(frozen=True)
 class Preview:
-    """How many entries an export would hold now. is_more: there are more than were counted."""
+    """How many entries an export would hold now. is_more: there are more, or it could not be counted in time."""
 
     rows: int
     is_more: bool
@@ -47,10 +49,19 @@ def export(name: str, *, ref: str, scope: Scope) -> Export:
 
 
 def preview(query: str, first: int, end: int | None, *, scope: Scope, now: datetime) -> Preview:
-    """Return how many entries fit, counted to COUNT_MAX. Raises: QueryError."""
+    """Return how many entries fit, counted to COUNT_MAX and for as long as a search may take. Raises: QueryError."""
     first, end = entries.period(first, read.size() if end is None else end, scope)
     if not query and scope.agents is None:
         return Preview(end - first, False)
-    fitting = scope.restrict(matching(parse(query, now))).filter(index__gte=first, index__lt=end)
-    count = fitting.values("index")[: COUNT_MAX + 1].count()
-    return Preview(min(count, COUNT_MAX), count > COUNT_MAX)
+    asked = parse(query, now)
+    search, deadline, count = Search(asked, scope=scope, is_bounded=False), Deadline(asked), 0
+    for stretch in search.stretches():
+        fitting = search.within(stretch).filter(index__gte=first, index__lt=end).values("index")
+        try:
+            with deadline.kept():
+                count += fitting[: COUNT_MAX + 1 - count].count()
+        except TooBroad:
+            return Preview(count, True)
+        if count > COUNT_MAX:
+            return Preview(COUNT_MAX, True)
+    return Preview(count, False)

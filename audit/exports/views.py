@@ -73,7 +73,7 @@ def new_view(request: HttpRequest) -> HttpResponse:
             form.add_error("query", error.message)
         except ExportError as error:
             form.add_error(None, _told(error))
-    shown = {"form": form, "preview": preview, "size": read.size(), "count_max": queries.COUNT_MAX}
+    shown = {"form": form, "preview": preview, "size": read.size()}
     return render(request, "audit/exports/new.html", shown)
 
 

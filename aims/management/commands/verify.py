@@ -29,14 +29,15 @@ class Command(BaseCommand):
         parser.add_argument("--proof", type=Path, metavar="F", help="the log proof of the decision (.tlog-proof)")
         parser.add_argument("--vkey", type=Path, metavar="F", help="the log's verifier key that you pinned")
         parser.add_argument(
-            "--policy", type=Path, metavar="F", help="whose cosignatures the proof must carry (tlog-policy)"
+            "--policy",
+            type=Path,
+            metavar="F",
+            help="whose cosignatures the proof or the export must carry (tlog-policy)",
         )
         parser.add_argument(
             "--entry", type=Path, metavar="F", help="the log entry (default: entry.json beside --proof)"
         )
-
         parser.add_argument("--export", type=Path, metavar="F", help="an export of the log: its zip, or a folder")
-        parser.add_argument("--policy", type=Path, metavar="F", help="with --export: a tlog-policy that must be met")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["export"] is not None:
