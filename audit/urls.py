@@ -36,7 +36,6 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
         path("newer/", guarded(views.newer_view), name="newer"),
         page("<int:index>/", views.entry_view, "entry"),
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
-        page("txn/<str:txn>/", views.timeline_view, "timeline"),
         *exports_urls.pages(labels),
         path("txn/<str:txn>/", guarded(timeline.redirect_view), name="timeline"),
         path(
