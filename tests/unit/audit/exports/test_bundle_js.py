@@ -60,6 +60,11 @@ def forged(held: Held, name: str, *, bend: Callable[[Path], object], is_forged: 
     return zipped(folder, held.aside / f"{name}.zip")
 
 
+def change_both(folder: Path, bend: Bend) -> None:
+    for name in ("entries.jsonl", "entries.leaves"):
+        change(folder, name, bend)
+
+
 def test_the_browser_finds_what_python_finds(held: Held, tmp_path: Path) -> None:
     if shutil.which("node") is None:
         pytest.skip("no node: the page's own JavaScript can't run outside a browser")
@@ -75,15 +80,7 @@ def test_the_browser_finds_what_python_finds(held: Held, tmp_path: Path) -> None
                     is_forged=is_forged,
                 )
             )
-        paths.append(
-            forged(
-                held,
-                f"both-{number}",
-                bend=lambda folder, bend=bend: [  # type: ignore[misc]
-                    change(folder, each, bend) for each in ("entries.jsonl", "entries.leaves")
-                ],
-            )
-        )
+        paths.append(forged(held, f"both-{number}", bend=lambda folder, bend=bend: change_both(folder, bend)))  # type: ignore[misc]
     paths.append(
         forged(held, "howto", bend=lambda folder: change(folder, "HOWTO.txt", lambda lines: []), is_forged=False)
     )
