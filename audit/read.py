@@ -35,6 +35,10 @@ from audit.tallies import began_at as began_at
 from audit.tallies import newest_of as newest_of
 from audit.tallies import tallies as tallies
 from audit.tallies import tallies_of as tallies_of
+from audit.timeline.extras import Card as Card
+from audit.timeline.extras import Extras as Extras
+from audit.timeline.telling import Timeline as Timeline
+from audit.timeline.telling import timeline as timeline
 
 TIMELINE_MAX = 500
 STALLED_AFTER = timedelta(seconds=15)
