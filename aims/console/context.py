@@ -30,6 +30,7 @@ _HOUSE = (
     (gettext_noop("Policies"), "/policies/", "gavel", frozenset({"admin", "auditor", "owner"})),
     (gettext_noop("Audit"), "/audit/", "list-search", frozenset({"admin", "auditor"})),
     (gettext_noop("Findings"), "/findings/", "alert-triangle", frozenset({"admin", "auditor"})),
+    (gettext_noop("Compliance"), "/compliance/", "rosette-discount-check", frozenset({"admin", "auditor"})),
     (gettext_noop("People"), "/people/", "users", frozenset({"admin"})),
 )
 _READERS = frozenset({"admin", "auditor"})

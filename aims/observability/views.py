@@ -160,7 +160,7 @@ def _evidence(finding: Finding, request: HttpRequest) -> list[EntryView]:
     for index in sorted(set(finding.evidence)):
         try:
             shown.append(read.entry(index, scope=scope))
-        except read.NoSuchEntry:
+        except read.LogError:
             continue
     return shown
 
