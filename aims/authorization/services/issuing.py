@@ -211,11 +211,9 @@ def in_one_statement(batch: Sequence[Issue], *, waits: bool) -> list[Outcome]:
     waits: for agents that somebody is changing. Whoever writes for many does not, lest all of them wait for one; such
     a row's outcome is OUTDATED, and whoever asked looks again.
     """
-    each = (f'{{"n": {number}, {row.columns or columns_of(row)}' for number, row in enumerate(batch))
-    parameter = f"[{','.join(each)}]"
     outcomes = [OUTDATED] * len(batch)
     redeems = any(row.closing for row in batch)
-    for number, fresh, has_own in rows(statement(waits=waits, redeems=redeems), (parameter,)):
+    for number, fresh, has_own in rows(statement(waits=waits, redeems=redeems), (parameter_of(batch),)):
         outcomes[number] = Outcome(True, fresh, has_own)
     announce()
     return outcomes
@@ -278,6 +276,12 @@ def _use_up(row: Issue) -> None:
     moved = held.update(state=RequestState.REDEEMED, redeemed_at=row.prepared.now)
     assert moved == 1, "it was locked"
     enter(row.closing)
+
+
+def parameter_of(batch: Sequence[Issue]) -> str:
+    """Return the one parameter of the statement: JSON, each row with its number."""
+    each = (f'{{"n": {number}, {row.columns or columns_of(row)}' for number, row in enumerate(batch))
+    return f"[{','.join(each)}]"
 
 
 def columns_of(row: Issue) -> str:
