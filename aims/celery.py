@@ -27,6 +27,13 @@ SWEEPS = {
     "credentials.refresh_bundles": timedelta(minutes=1),
     "authentication.drop_spent": timedelta(minutes=1),
     "people.drop_spent": timedelta(minutes=10),
+    "observability.forget": timedelta(minutes=10),
+    "people.close_seats": timedelta(minutes=1),
+    "compliance.expire_consents": timedelta(minutes=1),
+    "audit.close_months": timedelta(hours=1),
+    "audit.fold_counts": timedelta(hours=1),
+    "audit.run_exports": timedelta(seconds=5),
+    "audit.expire_exports": timedelta(minutes=10),
     "authorization.expire_registrations": timedelta(hours=1),
 }
 # Due when beat starts, or a beat that is often restarted would never send the rare ones.

@@ -49,7 +49,9 @@ CLIENT_CERT_PROXIES = words("CLIENT_CERT_PROXIES")
 KEKS = words("KEK")
 LOG_ORIGIN = text("LOG_ORIGIN")
 LOG_KEY_FILE = os.environ.get("AIMS_LOG_KEY_FILE", "")
+TLOG_POLICY = os.environ.get("AIMS_TLOG_POLICY", "")
 CHECKPOINT_DIR = os.environ.get("AIMS_CHECKPOINT_DIR", "")
+EXPORT_DIR = os.environ.get("AIMS_EXPORT_DIR") or str(VAR_DIR / "exports")
 METRICS_TOKEN = text("METRICS_TOKEN")
 DPOP_NONCE = flag("DPOP_NONCE")
 FAPI = flag("FAPI")
@@ -89,6 +91,8 @@ INSTALLED_APPS = [
     "aims.credentials",
     "aims.authentication",
     "aims.authorization",
+    "aims.observability",
+    "aims.compliance",
     "aims.console",
     "approvals",
     "audit",

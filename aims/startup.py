@@ -18,6 +18,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from aims.authentication.certificate import networks
 from aims.people.models import Passkey
+from audit import read
 
 KEK_BYTES = 32
 HOW_KEK = "make one with: python3 -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())'"
@@ -28,6 +29,7 @@ def refuse_unsafe(*, needs_log_key: bool) -> None:
     """Raise CommandError for the first thing that is missing or unsafe. needs_log_key: this process signs checkpoints."""
     _refuse_secrets()
     _refuse_combinations()
+    _refuse_policy()
     if needs_log_key:
         _refuse_log_key()
 
@@ -90,6 +92,13 @@ def _refuse_combinations() -> None:
         networks(tuple(settings.CLIENT_CERT_PROXIES))
     except ValueError as error:
         raise CommandError(f"AIMS_CLIENT_CERT_PROXIES must name networks, such as 10.2.0.0/16: {error}.") from error
+
+
+def _refuse_policy() -> None:
+    try:
+        read.check_policy()
+    except (OSError, ValueError) as error:
+        raise CommandError(f"AIMS_TLOG_POLICY: {settings.TLOG_POLICY}: {error}") from error
 
 
 def _refuse_log_key() -> None:

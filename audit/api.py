@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from audit import read
+from audit.access import Scope, scope_of_caller
 from audit.errors import LogError
 from audit.events import LogViewed
 from audit.forms import FilterForm
@@ -75,7 +76,7 @@ class EntryViewSet(ViewSet):
     def list(self, request: Request) -> Response:
         """Return the newest entries that fit the filter, the same as on the page."""
         form, limit = _asked(request), _number(request, "limit") or read.PAGE_DEFAULT
-        entries = read.latest(form.filter(), _number(request, "before"), limit)
+        entries = read.latest(form.filter(), _number(request, "before"), limit, scope=scope_of_caller(request.auth))
         _note(request, LogViewed(page="list", at=None, query=form.used()))
         more = entries[-1].index if len(entries) == limit and entries[-1].index else None
         return Response(EntryListSerializer({"items": entries, "next": more}).data)
@@ -83,15 +84,16 @@ class EntryViewSet(ViewSet):
     @extend_schema(responses=ProvenEntrySerializer)
     def retrieve(self, request: Request, index: str) -> Response:
         """Return one entry, its bytes and its proof."""
+        scope = scope_of_caller(request.auth)
         try:
-            entry = read.entry(int(index))
+            entry = read.entry(int(index), scope=scope)
         except LogError as error:
             raise Http404 from error
         _note(request, LogViewed(page="entry", at=index, query=[]))
         shown: dict[str, Any] = {
             **EntrySerializer().to_representation(entry),
             "canon": entry.canon.decode(),
-            "proof": _proof(entry.index),
+            "proof": _proof(entry.index, scope),
         }
         return Response(shown)
 
@@ -119,9 +121,9 @@ def _number(request: Request, name: str) -> int | None:
     return int(text)
 
 
-def _proof(index: int) -> str | None:
+def _proof(index: int, scope: Scope) -> str | None:
     try:
-        return read.tlog_proof(index)
+        return read.tlog_proof(index, scope=scope)
     except LogError:
         return None
 

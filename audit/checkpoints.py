@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from audit.write import NOBODY, Event, build, new_event_id, stamp
 SUFFIX_BYTES = 8
 
 Reason = Literal["restored", "key_replaced"]
+Published = tuple[notes.Checkpoint, str]  # with its note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +106,15 @@ def open_log(key: Ed25519PrivateKey) -> Log:
     return log
 
 
-def begin_generation(reason: Reason, *, key: Ed25519PrivateKey, by: str) -> Log:
+def begin_generation(
+    reason: Reason, *, key: Ed25519PrivateKey, by: str, outside: Callable[[Log], Sequence[Published]] | None = None
+) -> Log:
     """Begin the next origin after a restore (or with a new key); the old one is never grown again.
 
     Its first entry embeds the last checkpoint that was published before. Indexes go on behind everything published.
+    outside: asks others, the witnesses, what they hold of a log.
     """
+    held = outside(current_log()) if outside else ()  # before the transaction: it asks the network
     now = datetime.now(UTC)
     with transaction.atomic():
         head = tree.head_locked()
@@ -116,7 +122,7 @@ def begin_generation(reason: Reason, *, key: Ed25519PrivateKey, by: str) -> Log:
             raise NoLog("nothing was recorded yet")
         old = current_log()
         first = Log.objects.order_by("generation").values_list("origin", flat=True)[0]
-        note, size = _last_published(old)
+        note, size = _last_published(old, held)
         number = max(old.generation, copies.generations(first)) + 1
         origin = f"{first}/g{number}"
         log = Log(generation=number, origin=origin, vkey=str(notes.key_of(key, origin)), begun_at=now)
@@ -191,40 +197,52 @@ def must_continue(head: Head, known: notes.Checkpoint) -> None:
         raise LogForked("inconsistent", f"the tree does not continue checkpoint {known.size}: {error}") from error
 
 
-def compare_copies(log: Log) -> notes.Checkpoint | None:
+def must_still_continue(known: notes.Checkpoint) -> None:
+    """Check the stored tree against a checkpoint that somebody showed us. Raises: LogForked."""
+    with transaction.atomic():
+        head = tree.head_locked()
+        assert head is not None
+        must_continue(head, known)
+
+
+def compare_copies(log: Log, others: Sequence[Published] = ()) -> notes.Checkpoint | None:
     """Compare the database with the copies of what was published; return the last published checkpoint.
 
-    A copy that was kept but not stored (a crash in between) is stored now: it is signed, so it is served.
-    Raises: LogForked.
+    others: checkpoints that somebody else shows, signed with the log's key. One that was published but is not stored (a
+    crash in between) is stored now: it is signed, so it is served. Raises: LogForked.
     """
     first = Log.objects.order_by("generation").values_list("origin", flat=True)[0]
     if copies.generations(first) > log.generation:
         raise LogForked("behind", "a later generation of the log was published")
     try:
-        found = copies.latest(key=notes.parse_vkey(log.vkey))
+        kept = copies.latest(key=notes.parse_vkey(log.vkey))
     except notes.NoteRefused as error:
         raise LogForked("inconsistent", str(error)) from error
-    if found is None:
+    published = [*([kept] if kept else []), *others]
+    if not published:
         return None
-    known, note = found
     with transaction.atomic():
         head = tree.head_locked()
         assert head is not None
-        must_continue(head, known)
+        for known, _ in published:
+            must_continue(head, known)
+        largest, note = max(published, key=lambda each: each[0].size)
         last = latest_checkpoint(log)
-        if last is None or last.size < known.size:
-            store(log, known, note, now=datetime.now(UTC))
-    return known
+        if last is None or last.size < largest.size:
+            store(log, largest, note, now=datetime.now(UTC))
+    return largest
 
 
-def _last_published(old: Log) -> tuple[str, int]:
+def _last_published(old: Log, others: Sequence[Published]) -> tuple[str, int]:
     rows = Checkpoint.objects.filter(generation=old.generation).order_by("-size").values_list("note", "size")
-    stored = rows.first() or ("", 0)
+    found = [(size, note) for note, size in rows[:1]]
     try:
         kept = copies.latest(key=notes.parse_vkey(old.vkey))
     except notes.NoteRefused:
         kept = None
-    return (kept[1], kept[0].size) if kept and kept[0].size > stored[1] else stored
+    found += [(head.size, note) for head, note in [*([kept] if kept else []), *others]]
+    size, note = max(found, default=(0, ""))
+    return note, size
 
 
 def _begin_first(key: Ed25519PrivateKey) -> Log:
@@ -238,6 +256,7 @@ def _begin_first(key: Ed25519PrivateKey) -> Log:
 
 
 def _begin(log: Log, event: Event, *, by: str, now: datetime) -> None:
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as entries spell a moment
     log.save(force_insert=True)
     Head.objects.filter(pk=1).delete()
     head = Head(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from audit import tiles, tree
-from audit.access import may_read
+from audit import proving, tiles, tree
+from audit.access import may_read, scope_of
 from audit.checkpoints import current_log
 from audit.errors import NoLog
 from audit.models import Checkpoint, Entry
@@ -18,8 +18,8 @@ PRIVATE = "private, max-age=31536000, immutable"
 
 @require_safe
 def checkpoint(request: HttpRequest) -> HttpResponse:
-    """Answer the newest signed checkpoint."""
-    note = _latest().note
+    """Answer the newest signed checkpoint, and the cosignatures it has."""
+    note = proving.cosigned(_latest())
     return HttpResponse(note, content_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-cache"})
 
 
@@ -37,13 +37,17 @@ def tile(request: HttpRequest, level: str, number: str, width: str | None = None
 
 @require_safe
 def bundle(request: HttpRequest, number: str, width: str | None = None) -> HttpResponse:
-    """Answer the entries of a level-0 tile to people who may read the log; to others it does not exist."""
-    if not may_read(getattr(request, "user", None)):
+    """Answer the entries of a level-0 tile to people who may read every one of them; to others it does not exist."""
+    person = getattr(request, "user", None)
+    if not may_read(person):
         raise Http404
     index, count = _asked(0, number, width)
     start = current_log().base + index * tiles.WIDTH
-    rows = Entry.objects.filter(index__gte=start, index__lt=start + count).order_by("index")
-    data = b"".join(len(raw).to_bytes(2) + raw for raw in map(bytes, rows.values_list("canon", flat=True)))
+    rows = scope_of(person).restrict(Entry.objects.filter(index__gte=start, index__lt=start + count))
+    entries = list(map(bytes, rows.order_by("index").values_list("canon", flat=True)))
+    if len(entries) != count:
+        raise Http404  # a bundle has no holes
+    data = b"".join(len(raw).to_bytes(2) + raw for raw in entries)
     return HttpResponse(data, content_type="application/octet-stream", headers={"Cache-Control": PRIVATE})
 
 

@@ -1,4 +1,4 @@
-"""What this room itself records about its readers."""
+"""What this room itself records about its readers, its witnesses and its checks."""
 
 from __future__ import annotations
 
@@ -14,3 +14,12 @@ class LogViewed(Event, type="audit.log.viewed", title="Audit log read", tone="pl
     page: str
     at: str | None
     query: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WitnessRefused(Event, type="audit.witness.refused", title="Answer of a witness refused", tone="no"):
+    """A witness answered what can't be true, or knows more of the log than the database. size: that it was asked for."""
+
+    key_id: str
+    reason: str
+    size: int

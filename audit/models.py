@@ -92,6 +92,31 @@ class Entry(models.Model):
         ]
 
 
+class Rollup(models.Model):
+    """How many entries of one kind were numbered within an hour. See ``rollups``.
+
+    key: a hash of agent, type, decision and resource, which are empty where the entries have none.
+    """
+
+    pk = models.CompositePrimaryKey("hour", "key")
+    hour = models.DateTimeField()
+    key = models.BinaryField(max_length=16)
+    agent = models.CharField(max_length=REFERENCE_MAX)
+    type = models.CharField(max_length=120)
+    decision = models.CharField(max_length=16)
+    resource = models.CharField(max_length=REFERENCE_MAX)
+    n = models.BigIntegerField()
+
+
+class Term(models.Model):
+    """A value that a column of the log has in a month. See ``search.terms``. month: as 202611, in UTC."""
+
+    pk = models.CompositePrimaryKey("field", "value", "month")
+    field = models.CharField(max_length=16)
+    value = models.CharField(max_length=REFERENCE_MAX)
+    month = models.PositiveIntegerField()
+
+
 class Tile(models.Model):
     """Up to 256 hashes of one level. Full tiles never change; the right edge only grows. Spec: C2SP tlog-tiles."""
 
@@ -115,6 +140,41 @@ class Checkpoint(models.Model):
         constraints = [models.UniqueConstraint(fields=["generation", "size"], name="audit_one_checkpoint_a_size")]
 
 
+class Cosignature(models.Model):
+    """A witness's signature line on one of our checkpoints, verified before it was stored. Spec: C2SP tlog-cosignature.
+
+    witness: the name it signs under. key_id: eight hex digits. cosigned_at: as signed, POSIX seconds.
+    """
+
+    generation = models.PositiveIntegerField()
+    size = models.BigIntegerField()
+    witness = models.CharField(max_length=255)
+    key_id = models.CharField(max_length=8)
+    line = models.TextField()
+    cosigned_at = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["generation", "witness", "key_id", "size", "cosigned_at"], name="audit_cosigned_once"
+            )
+        ]
+
+
+class WitnessState(models.Model):
+    """How it went with one witness last. trouble: empty, or why its answer was of no use; since trouble_at."""
+
+    key_id = models.CharField(max_length=8)
+    witness = models.CharField(max_length=255)
+    asked_at = models.DateTimeField()
+    trouble = models.CharField(max_length=24, blank=True)
+    trouble_at = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["witness", "key_id"], name="audit_one_state_a_witness")]
+
+
 class FailureCount(models.Model):
     """Unauthenticated failures of one source, code and minute, until they become one entry."""
 
@@ -130,3 +190,6 @@ class FailureCount(models.Model):
                 name="audit_failure_counted_once",
             )
         ]
+
+
+from audit.exports.models import Export as Export  # noqa: E402  its table is one of this app's

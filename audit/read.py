@@ -1,27 +1,41 @@
-"""Questions to the log: entries, proofs, checkpoints. Only this module and ``write`` are other rooms' business."""
+"""Questions to the log: entries, proofs, checkpoints. Only this module and ``write`` are other rooms' business.
+
+scope, wherever entries are read: what the reader may see (``audit.access``). Who reads for nobody says EVERYTHING.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from audit import merkle, notes, tree
-from audit.canonical import decode
+from audit import merkle, notes, proving, tree, trust
+from audit.access import EVERYTHING as EVERYTHING
+from audit.access import Scope as Scope
+from audit.access import scope_of as scope_of
 from audit.checkpoints import current_log
+from audit.entries import EntryView as EntryView
+from audit.entries import views_of
 from audit.errors import Malformed, NoLog, NoSuchEntry
 from audit.models import Checkpoint, Entry, Head, InboxRow, Log
-from audit.payload import parse
-from audit.write import vocabulary
+from audit.payload import parse as parse_payload
+from audit.search.errors import QueryError as QueryError
+from audit.search.finding import PAGE_DEFAULT as PAGE_DEFAULT
+from audit.search.finding import PAGE_MAX as PAGE_MAX
+from audit.search.finding import each as each
+from audit.search.finding import newest as newest
+from audit.search.language import parse as parse
+from audit.search.syntax import Query as Query
+from audit.timeline.extras import Card as Card
+from audit.timeline.extras import Extras as Extras
+from audit.timeline.telling import Timeline as Timeline
+from audit.timeline.telling import timeline as timeline
 
-PAGE_DEFAULT = 50
-PAGE_MAX = 200
 TIMELINE_MAX = 500
 STALLED_AFTER = timedelta(seconds=15)
+COUNT_MAX = 10_000
 WORD_SCAN_MAX = 100_000  # words are searched in this many of the newest entries; references in all
 
 
@@ -42,54 +56,48 @@ class Filter:
     text: str = ""
 
 
-@dataclass(frozen=True)
-class EntryView:
-    """An entry as pages and followers see it. data: the event's own fields. canon: the exact bytes in the tree."""
-
-    index: int
-    event_id: str
-    type: str
-    title: str
-    tone: str
-    by: str
-    occurred_at: datetime
-    recorded_at: datetime
-    agent: str | None
-    subject: str | None
-    resource: str | None
-    action: str | None
-    decision: str | None
-    txn: str | None
-    posture: str | None
-    remediation: str | None
-    data: dict[str, Any]
-    canon: bytes
-
-
-def latest(filter: Filter, before: int | None = None, limit: int = PAGE_DEFAULT) -> list[EntryView]:
+def latest(filter: Filter, before: int | None = None, limit: int = PAGE_DEFAULT, *, scope: Scope) -> list[EntryView]:
     """Return the newest entries that fit, below index ``before``; at most PAGE_MAX."""
-    found = _matching(filter)
+    found = scope.restrict(_matching(filter))
     if before is not None:
         found = found.filter(index__lt=before)
-    return _views(found.order_by("-index")[: min(limit, PAGE_MAX)])
+    return views_of(found.order_by("-index")[: min(limit, PAGE_MAX)])
 
 
-def after(index: int, limit: int = PAGE_MAX) -> list[EntryView]:
+def after(index: int, limit: int = PAGE_MAX, *, scope: Scope) -> list[EntryView]:
     """Return entries after an index, oldest first: how followers read on. Never tail anything but this index."""
-    return _views(Entry.objects.filter(index__gt=index).order_by("index")[:limit])
+    return views_of(scope.restrict(Entry.objects.filter(index__gt=index)).order_by("index")[:limit])
 
 
-def entry(index: int) -> EntryView:
+def count_after(index: int, *, scope: Scope) -> int:
+    """Return how many entries came after an index, at most COUNT_MAX."""
+    if scope.is_whole:
+        return min(COUNT_MAX, max(0, size() - 1 - index))
+    return scope.restrict(Entry.objects.filter(index__gt=index))[:COUNT_MAX].count()
+
+
+def entry(index: int, *, scope: Scope) -> EntryView:
     """Return one entry. Raises: NoSuchEntry."""
-    found = _views(Entry.objects.filter(index=index))
+    found = views_of(scope.restrict(Entry.objects.filter(index=index)))
     if not found:
         raise NoSuchEntry(f"no entry {index}")
     return found[0]
 
 
-def entries_of_txn(txn: str) -> list[EntryView]:
+def entries_of_txn(txn: str, *, scope: Scope) -> list[EntryView]:
     """Return everything that happened in one transaction, in its order; the first TIMELINE_MAX."""
-    return _views(Entry.objects.filter(txn=txn).order_by("index")[:TIMELINE_MAX])
+    return views_of(scope.restrict(Entry.objects.filter(txn=txn)).order_by("index")[:TIMELINE_MAX])
+
+
+def readings(person: str, *, before: int | None = None, limit: int = PAGE_DEFAULT) -> list[EntryView]:
+    """Return what a person has read and taken, or a machine for them, newest first: the entries about the log itself.
+
+    They are about what the reader did, so no scope cuts them. person: ref.
+    """
+    found = Entry.objects.filter(Q(by=person) | Q(subject=person), _type("audit.*"))
+    if before is not None:
+        found = found.filter(index__lt=before)
+    return views_of(found.order_by("-index")[: min(limit, PAGE_MAX)])
 
 
 def index_of(event_id: str) -> int | None:
@@ -97,25 +105,32 @@ def index_of(event_id: str) -> int | None:
     return Entry.objects.filter(event_id=event_id).values_list("index", flat=True).first()
 
 
-def entry_bytes(index: int) -> bytes:
+def entry_bytes(index: int, *, scope: Scope) -> bytes:
     """Return the exact bytes of an entry, as they were hashed. Raises: NoSuchEntry."""
-    raw = Entry.objects.filter(index=index).values_list("canon", flat=True).first()
+    raw = scope.restrict(Entry.objects.filter(index=index)).values_list("canon", flat=True).first()
     if raw is None:
         raise NoSuchEntry(f"no entry {index}")
     return bytes(raw)
 
 
-def tlog_proof(index: int) -> str:
-    """Return the ``.tlog-proof`` of an entry under the newest checkpoint of its generation.
+def tlog_proof(index: int, *, scope: Scope) -> str:
+    """Return the ``.tlog-proof`` of an entry, under the newest checkpoint of its generation that is cosigned best.
 
     Its ``index`` line counts within the generation. Raises: NoSuchEntry until a checkpoint covers it.
     """
+    if not scope.is_whole and not scope.restrict(Entry.objects.filter(index=index)).exists():
+        raise NoSuchEntry(f"no entry {index}")
     log = log_of(index)
-    row = Checkpoint.objects.filter(generation=log.generation).order_by("-size").first()
-    if row is None or row.size <= index - log.base:
+    signed = proving.checkpoint_over(log, index - log.base)
+    if signed is None:
         raise NoSuchEntry(f"no checkpoint covers entry {index} yet")
-    hashes = merkle.inclusion_proof(index - log.base, row.size, tree.reader(log.generation))
-    return notes.write_proof(index - log.base, hashes, row.note)
+    hashes = merkle.inclusion_proof(index - log.base, signed.size, tree.reader(log.generation))
+    return notes.write_proof(index - log.base, hashes, signed.note)
+
+
+def check_policy() -> None:
+    """Check the witness policy that is configured. Raises: ValueError naming the line, OSError."""
+    trust.must_be_usable()
 
 
 def log_of(index: int) -> Log:
@@ -127,8 +142,8 @@ def log_of(index: int) -> Log:
 
 
 def checkpoint_note() -> str:
-    """Return the newest signed checkpoint of the growing log. Raises: NoLog."""
-    return latest_checkpoint().note
+    """Return the newest signed checkpoint of the growing log, with what cosignatures it has. Raises: NoLog."""
+    return proving.cosigned(latest_checkpoint())
 
 
 def latest_checkpoint() -> Checkpoint:
@@ -173,7 +188,7 @@ def _is_stalled(now: datetime) -> bool:
 
 def _happened_at(payload: bytes) -> datetime:
     try:
-        return datetime.fromisoformat(parse(payload)["occurred_at"])
+        return datetime.fromisoformat(parse_payload(payload)["occurred_at"])
     except Malformed:
         return datetime.max.replace(tzinfo=UTC)  # no event; the sequencer will set it aside
 
@@ -234,33 +249,3 @@ def _between(found: QuerySet[Entry], since_at: datetime | None, until_at: dateti
         last = Entry.objects.filter(recorded_at__lte=until_at).order_by("-recorded_at", "-index").first()
         found = found.filter(index__lte=last.index) if last else found.none()
     return found
-
-
-def _views(entries: Iterable[Entry]) -> list[EntryView]:
-    known = vocabulary()
-    return [_view(row, known) for row in entries]
-
-
-def _view(row: Entry, known: dict[str, Any]) -> EntryView:
-    kind = known.get(row.type)
-    canon = bytes(row.canon)
-    return EntryView(
-        row.index,
-        row.event_id,
-        row.type,
-        str(kind.title) if kind else row.type,
-        kind.tone if kind else "plain",
-        row.by,
-        row.occurred_at,
-        row.recorded_at,
-        row.agent,
-        row.subject,
-        row.resource,
-        row.action,
-        row.decision,
-        row.txn,
-        row.posture,
-        row.remediation,
-        decode(canon)["data"],
-        canon,
-    )

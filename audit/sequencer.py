@@ -10,16 +10,18 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import Error, connection
 
-from audit import checkpoints, tree
+from audit import checkpoints, partitions, tree
+from audit.checkpoints import Published
 from audit.errors import LogError, LogForked
 from audit.models import Log
 from audit.notes import Checkpoint
+from audit.partitions import Month
 from audit.write import committed, flush_failures
 
 log = logging.getLogger(__name__)
@@ -38,19 +40,27 @@ class Sequencer:
     """Numbers and signs. on_advance: called with the new global size after entries are durable.
 
     key: the checkpoint key; without it, it is read from its file, and again after trouble.
+    outside: asked once at each start for what others, the witnesses, hold of the log.
     """
 
     def __init__(
-        self, on_advance: Callable[[int], None] = lambda size: None, *, key: Ed25519PrivateKey | None = None
+        self,
+        on_advance: Callable[[int], None] = lambda size: None,
+        *,
+        key: Ed25519PrivateKey | None = None,
+        outside: Callable[[Log], Sequence[Published]] = lambda log: (),
     ) -> None:
         self._on_advance = on_advance
+        self._outside = outside
         self._given_key = key
         self._key: Ed25519PrivateKey | None = key
         self._log: Log | None = None
         self._published: Checkpoint | None = None
+        self._shown: Checkpoint | None = None
         self._signed_at = self._flushed_at = self._drained_at = 0.0
         self._is_unsigned = self._leads = False
         self._trouble = ""
+        self._month: Month | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; then number and sign what is left, so that a clean end leaves nothing unsigned.
@@ -80,6 +90,19 @@ class Sequencer:
         assert self._published is not None
         return self._log.base + self._published.size
 
+    @property
+    def leads(self) -> bool:
+        """Whether this one numbers and signs at present; others wait."""
+        return self._leads
+
+    def heed(self, known: Checkpoint) -> None:
+        """Sign nothing any more that does not continue a checkpoint which somebody showed, signed with our key.
+
+        Called from another thread: the next signing looks at it.
+        """
+        self._shown = known
+        committed.set()
+
     def _finish(self) -> None:
         for _ in range(FINISH_TRIES if self._leads else 0):
             try:
@@ -100,15 +123,16 @@ class Sequencer:
             committed.clear()  # before looking, so that a commit in between rings again
             while self._drain() and not self._is_due():
                 pass
-            if self._is_unsigned and self._is_due():
+            if (self._is_unsigned or self._shown) and self._is_due():
                 self._sign()
             self._flush()
 
     def _open(self) -> None:
         if self._log is None:
+            self._make_months()
             self._key = self._given_key or checkpoints.load_log_key(checkpoints.key_path())
             opened = checkpoints.open_log(self._key)
-            self._published = checkpoints.compare_copies(opened)
+            self._published = checkpoints.compare_copies(opened, self._outside(opened))
             self._is_unsigned = True
             Log.objects.filter(pk=opened.pk).exclude(trouble="").update(trouble="")
             self._log, self._trouble = opened, ""
@@ -123,6 +147,9 @@ class Sequencer:
     def _sign(self) -> None:
         assert self._log is not None
         assert self._key is not None
+        if (shown := self._shown) and shown.origin == self._log.origin:
+            checkpoints.must_still_continue(shown)
+        self._shown = None
         self._published = checkpoints.sign(self._log, self._key, floor=self._published)
         self._signed_at, self._is_unsigned = time.monotonic(), False
 
@@ -138,11 +165,19 @@ class Sequencer:
     def _flush(self) -> None:
         if time.monotonic() - self._flushed_at >= FLUSH_SPACING_S:
             flush_failures(datetime.now(UTC))
+            self._make_months()
             self._flushed_at = time.monotonic()
+
+    def _make_months(self) -> None:
+        """See that the months to come have their tables. Looks once a month."""
+        now = max(datetime.now(UTC), tree.moment())
+        if Month.of(now) != self._month:
+            partitions.ensure(now)
+            self._month = Month.of(now)
 
     def _stumble(self, error: Exception) -> float:
         """Forget what may be stale and say what is wrong; return how long to wait before the next try."""
-        self._log = None
+        self._log = self._month = None
         code = _code(error)
         if code != self._trouble:  # a wait of hours is one line, not thousands
             log.critical("the audit log is not being signed (%s): %s", code, error, exc_info=error)

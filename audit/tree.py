@@ -8,12 +8,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 from django.db import connection, transaction
 
-from audit import merkle, store, tiles
+from audit import merkle, rollups, store, tiles
 from audit.errors import LogForked, Malformed, NoLog
-from audit.models import Head, InboxRow, SetAside, Tile
+from audit.models import Entry, Head, InboxRow, SetAside, Tile
 from audit.payload import parse, with_recorded_at
 from audit.write import NOBODY, Event, build, new_event_id, stamp
 
@@ -33,6 +34,12 @@ class RowSetAside(Event, type="audit.row.set_aside", title="Something in the inb
 def head_locked() -> Head | None:
     """Return the head, locked until the transaction ends: the real guard against a second sequencer."""
     return Head.objects.select_for_update().filter(pk=1).first()
+
+
+def moment() -> datetime:
+    """Return when the newest entry was recorded; long ago for an empty log. The next one is never earlier."""
+    found = Head.objects.filter(pk=1).values_list("recorded_at", flat=True).first()
+    return found or datetime.min.replace(tzinfo=UTC)
 
 
 def drain(*, limit: int = BATCH_MAX) -> int:
@@ -57,30 +64,44 @@ def append(head: Head, payloads: Sequence[bytes], *, now: datetime) -> None:
     # Never backwards, so that a moment can be turned into an index.
     recorded_at = max(now.replace(microsecond=now.microsecond // 1000 * 1000), head.recorded_at)
     start = head.base + head.size
-    rows = [_row(start + at, raw, recorded_at) for at, raw in enumerate(payloads)]
+    insert(head, [_row(start + at, raw, recorded_at) for at, raw in enumerate(payloads)])
+
+
+def insert(head: Head, rows: Sequence[store.Row]) -> None:
+    """Insert the next entries of a locked head, in the caller's transaction. rows: in order, moments never falling."""
+    _refuse_twice(head.base + head.size, head.recorded_at)
     leaves = [merkle.leaf_hash(row[-1]) for row in rows]
     store.insert_entries(rows)
+    rollups.add(map(store.counted_as, rows))
     _store_tiles(head, leaves)
     frontier = _split(bytes(head.frontier))
     for leaf in leaves:
         merkle.grow(frontier, head.size, leaf)
         head.size += 1
     head.frontier, head.root = b"".join(frontier), merkle.root_of_frontier(frontier)
-    head.recorded_at = recorded_at
+    head.recorded_at = store.recorded_at(rows[-1])
     head.save()
+
+
+def _refuse_twice(start: int, since: datetime) -> None:
+    """Raise LogForked if an entry stands where the next one belongs: a key by month can't refuse an index twice."""
+    if Entry.objects.filter(index__gte=start, recorded_at__gte=since).exists():
+        raise LogForked("inconsistent", f"entry {start} stands in the table but not in the tree")
 
 
 def tile_bytes(generation: int) -> Callable[[int, int], bytes]:
     """Return a getter of stored tiles of a generation, each read once."""
-    seen: dict[tuple[int, int], bytes] = {}
+    return cache(tile_getter(generation))
+
+
+def tile_getter(generation: int) -> Callable[[int, int], bytes]:
+    """Return a getter of stored tiles of a generation that keeps none. It raises LookupError for missing ones."""
 
     def get(level: int, index: int) -> bytes:
-        if (level, index) not in seen:
-            row = Tile.objects.filter(generation=generation, level=level, index=index).values_list("data").first()
-            if row is None:
-                raise LookupError(f"tile {level}/{tiles.number_path(index)} is missing")
-            seen[level, index] = bytes(row[0])
-        return seen[level, index]
+        row = Tile.objects.filter(generation=generation, level=level, index=index).values_list("data").first()
+        if row is None:
+            raise LookupError(f"tile {level}/{tiles.number_path(index)} is missing")
+        return bytes(row[0])
 
     return get
 

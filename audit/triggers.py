@@ -20,7 +20,17 @@ def lifting(vendor: str) -> list[str]:
     """Return the statements that take them away again."""
     kinds = ("update", "delete", "truncate") if vendor == "postgresql" else ("update", "delete")
     on = " ON {table}" if vendor == "postgresql" else ""
-    return [f"DROP TRIGGER IF EXISTS {table}_{kind}{on.format(table=table)}" for table in _TABLES for kind in kinds]
+    drops = [f"DROP TRIGGER IF EXISTS {table}_{kind}{on.format(table=table)}" for table in _TABLES for kind in kinds]
+    months = [_each_month("DROP TRIGGER IF EXISTS %1$s_truncate ON %1$s")] if vendor == "postgresql" else []
+    return drops + months
+
+
+def refuse_truncate(table: str) -> str:
+    """Return the statement that makes PostgreSQL refuse to empty a table. A month's table has its own."""
+    return (
+        f"CREATE OR REPLACE TRIGGER {table}_truncate BEFORE TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
+    )
 
 
 def _when(table: str, kind: str) -> str:
@@ -45,9 +55,11 @@ def _postgresql() -> list[str]:
         for table in _TABLES
         for kind in ("update", "delete")
     ]
-    whole = [
-        f"CREATE OR REPLACE TRIGGER {table}_truncate BEFORE TRUNCATE ON {table} "
-        "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
-        for table in _TABLES
-    ]
-    return [refuse, *rows, *whole]
+    return [refuse, *rows, *map(refuse_truncate, _TABLES), _each_month(refuse_truncate("%1$s"))]
+
+
+def _each_month(statement: str) -> str:
+    """Return a block that executes a statement for the table of each month; rows are refused by the whole's triggers."""
+    return f"""DO $$ DECLARE month text; BEGIN
+        FOR month IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'audit_entry'::regclass
+        LOOP EXECUTE format('{statement}', month); END LOOP; END $$"""  # noqa: S608

@@ -1,4 +1,4 @@
-"""The pages of the log: list, entry, timeline. Reading is recorded: one entry a page view."""
+"""The pages of the log: list, entry. Reading is recorded: one entry a page view."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from audit import read
-from audit.access import readers_only
+from audit import read, trust
+from audit.access import Scope, readers_only, scope_of
 from audit.errors import LogError
 from audit.events import LogViewed
 from audit.forms import FilterForm, kinds
-from audit.read import EntryView, Filter
+from audit.read import EntryView
 from audit.write import NOBODY, record_alone
 
 Labels = Callable[[Collection[str]], Mapping[str, str]]
@@ -46,7 +46,8 @@ def list_view(request: HttpRequest, *, labels: Labels) -> HttpResponse:
     form = FilterForm(request.GET)
     before = _index(request.GET.get("before"))
     is_asked = form.is_valid()
-    entries = read.latest(form.filter() if is_asked else Filter(), before, read.PAGE_DEFAULT) if is_asked else []
+    scope = scope_of(request.user)
+    entries = read.latest(form.filter(), before, read.PAGE_DEFAULT, scope=scope) if is_asked else []
     _note_reading(request, LogViewed(page="list", at=None, query=form.used() if is_asked else []))
     shown = {
         "form": form,
@@ -63,8 +64,9 @@ def list_view(request: HttpRequest, *, labels: Labels) -> HttpResponse:
 
 def entry_view(request: HttpRequest, index: int, *, labels: Labels) -> HttpResponse:
     """Show one entry, its bytes and its proof, which the browser checks."""
+    scope = scope_of(request.user)
     try:
-        entry = read.entry(index)
+        entry = read.entry(index, scope=scope)
     except LogError as error:
         raise Http404 from error
     _note_reading(request, LogViewed(page="entry", at=str(index), query=[]))
@@ -73,8 +75,9 @@ def entry_view(request: HttpRequest, index: int, *, labels: Labels) -> HttpRespo
         "entry": entry,
         "facts": _facts(entry, names),
         "canon": entry.canon.decode(),
-        "proof": _proof(index),
+        "proof": _proof(index, scope),
         "vkey": read.vkey(index),
+        "policy": trust.shown(),
         **_standing(),
     }
     return render(request, "audit/entry.html", shown)
@@ -82,30 +85,16 @@ def entry_view(request: HttpRequest, index: int, *, labels: Labels) -> HttpRespo
 
 def proof_view(request: HttpRequest, index: int) -> HttpResponse:
     """Answer the proof as a file for other verifiers."""
-    if not (proof := _proof(index)):
+    if not (proof := _proof(index, scope_of(request.user))):
         raise Http404
     name = f'attachment; filename="entry-{index}.tlog-proof"'
     return HttpResponse(proof, content_type="text/plain; charset=utf-8", headers={"Content-Disposition": name})
 
 
-def timeline_view(request: HttpRequest, txn: str, *, labels: Labels) -> HttpResponse:
-    """Show everything that happened in one transaction, from request to token to use."""
-    entries = read.entries_of_txn(txn)
-    if not entries:
-        raise Http404
-    _note_reading(request, LogViewed(page="timeline", at=txn, query=[]))
-    first = entries[0].occurred_at
-    steps = [
-        {"row": row, "after": entry.occurred_at - first, "entry": entry}
-        for row, entry in zip(rows_of(entries, labels), entries, strict=True)
-    ]
-    return render(request, "audit/timeline.html", {"txn": txn, "steps": steps, **_standing()})
-
-
 def newer_view(request: HttpRequest) -> HttpResponse:
     """Answer how many entries came after the newest one shown: what the bell makes the list ask for."""
     shown = _index(request.GET.get("shown")) or 0
-    return render(request, "audit/newer.html", {"count": max(0, read.size() - shown)})
+    return render(request, "audit/newer.html", {"count": read.count_after(shown - 1, scope=scope_of(request.user))})
 
 
 def guarded(view: Callable[..., HttpResponse], **extra: Any) -> Callable[..., HttpResponse]:
@@ -192,9 +181,9 @@ def _decision_word(decision: str | None) -> str:
     return words.get(decision or "", "")
 
 
-def _proof(index: int) -> str:
+def _proof(index: int, scope: Scope) -> str:
     try:
-        return read.tlog_proof(index)
+        return read.tlog_proof(index, scope=scope)
     except LogError:
         return ""
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from celery.beat import Service
 from kombu.exceptions import OperationalError
 
+from aims.kit import fetch
 from aims.kit.nudge import Topic, listen, nudge
+from audit.beside import Beside, witnessed
 from audit.sequencer import Sequencer
 
 log = logging.getLogger(__name__)
@@ -18,8 +21,20 @@ STOP_WITHIN_S = 10
 
 
 def sequence(stop: threading.Event) -> None:
-    """Number the log's entries and tell the pages of the log."""
-    Sequencer(lambda size: nudge(Topic.LOG)).run(stop)
+    """Number the log's entries and tell the pages of the log; beside it, have them witnessed."""
+    sequencer = Sequencer(lambda size: nudge(Topic.LOG), outside=witnessed(ask))
+    others = threading.Thread(target=Beside(sequencer, ask).run, args=(stop,), name="beside", daemon=True)
+    others.start()
+    sequencer.run(stop)
+    others.join(STOP_WITHIN_S)
+
+
+def ask(method: str, url: str, *, body: bytes | None, headers: Mapping[str, str], max_bytes: int) -> fetch.Fetched:
+    """Reach a witness or a time stamping authority by the one fetcher and its rules. Raises: OSError."""
+    try:
+        return fetch.request(method, url, body=body, headers=headers, max_bytes=max_bytes)
+    except fetch.FetchRefused as error:
+        raise ConnectionError(error.detail) from error
 
 
 def wake_deliveries(app: Any, task_name: str) -> None:

@@ -19,6 +19,7 @@ from aims.resource_server import metadata
 NAME = "Management API"
 DESCRIPTION = "This console's own API: what is granted here lets an agent manage others."
 _READ, _MANAGE = Reversibility.READ_ONLY.value, Reversibility.REVERSIBLE.value
+REPORT = "report.events"  # what an agent says of itself manages nothing
 SCOPES = (
     ActionSpec(name="manage.agents", title="Manage agents and their keys", reversibility=_MANAGE),
     ActionSpec(name="manage.grants", title="Give and take back grants", reversibility=_MANAGE),
@@ -27,6 +28,7 @@ SCOPES = (
     ActionSpec(name="manage.resources", title="Manage resources and trust domains", reversibility=_MANAGE),
     ActionSpec(name="read.audit", title="Read the audit log", reversibility=_READ),
     ActionSpec(name="read.requests", title="Read approval requests", reversibility=_READ),
+    ActionSpec(name=REPORT, title="Report what was done", reversibility=_MANAGE),
 )
 
 
@@ -65,8 +67,9 @@ def ensure_management_api(*, by: str, now: datetime) -> Resource:
 
 
 def may_manage(agent: Agent, *, now: datetime) -> bool:
-    """Return whether an agent holds a grant at our API, and so stands among those that manage."""
-    return live_grants(now=now).filter(agent=agent, resource__identifier=audience()).exists()
+    """Return whether an agent holds a grant at our API, and so stands among those that manage; reporting alone is none."""
+    held = live_grants(now=now).filter(agent=agent, resource__identifier=audience())
+    return any(set(grant.actions) - {REPORT} for grant in held)
 
 
 def _with(row: Resource, actions: tuple[ActionSpec, ...]) -> RegisterResource:

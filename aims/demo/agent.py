@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import requests
 
 from aims.demo.client import Client, OAuthAnswer, wait_for_token
 from aims.demo.keys import Proving, load_or_make
+from aims.demo.reporting import TRACE_HEADER, Reporter, Telling, Trace, claims_of, hash_of, trace_from
 
 
 class StoryBroke(Exception):
@@ -44,16 +46,21 @@ def invoice(number: str, resource: str, amount: str) -> dict[str, Any]:
 class Courier:
     """One run through the story. ``approver``: the login_hint of the person who is asked."""
 
-    def __init__(self, client: Client, resource: str, approver: str) -> None:
-        self.client, self.resource, self.approver = client, resource, approver
+    def __init__(self, client: Client, resource: str, approver: str, reporter: Telling) -> None:
+        self.client, self.resource, self.approver, self.reporter = client, resource, approver, reporter
+        self._traces: dict[str, str] = {}  # one for each transaction
 
     def read_balance(self) -> None:
         answer = self._token({"grant_type": "client_credentials", "scope": "accounts.read"})
         must(answer.status == 200, "the read-only token was refused", answer.body)
-        balance = self._get("/accounts", answer.body["access_token"])
+        balance = self._told(
+            answer.body["access_token"],
+            "accounts.read",
+            lambda trace: self._get("/accounts", answer.body["access_token"], trace),
+        )
         must(balance.status_code == 200, "the balance was refused", balance.text)
         say(f"read the balance: {balance.json()['balance']} EUR. Reading needs nobody's approval.")
-        refused = self._pay(invoice("Invoice 0", self.resource, "1.00"), answer.body["access_token"])
+        refused = self._paid(invoice("Invoice 0", self.resource, "1.00"), answer.body["access_token"])
         must(refused.status_code == 401, "paid without an approval", refused.text)
         say("tried to pay with that token: refused, a person must approve.")
         stolen = requests.get(
@@ -95,10 +102,10 @@ class Courier:
         return answer.body
 
     def act(self, order: dict[str, Any], token: str) -> dict[str, Any]:
-        done = self._pay(order, token)
+        done = self._paid(order, token)
         must(done.status_code == 200, "the approved payment was refused", done.text)
         say(f"paid: {done.json()['amount']['amount']} EUR, under approval {done.json()['approval']}.")
-        again = self._pay(order, token)
+        again = self._paid(order, token)
         must(again.status_code == 403, "one approval was used twice", again.text)
         say(f"tried to pay again: refused. {again.json()['error_description']}")
         return dict(done.json())
@@ -106,13 +113,33 @@ class Courier:
     def _token(self, form: dict[str, str]) -> OAuthAnswer:
         return self.client.call("token_endpoint", {"resource": self.resource, **form})
 
-    def _get(self, path: str, token: str) -> requests.Response:
-        url = self.resource.rstrip("/") + path
-        return requests.get(url, headers=self._shown(token, "GET", url), timeout=10)
+    def _paid(self, order: dict[str, Any], token: str) -> requests.Response:
+        return self._told(
+            token, "payments.initiate", lambda trace: self._pay(order, token, trace), details_hash=hash_of(order)
+        )
 
-    def _pay(self, order: dict[str, Any], token: str) -> requests.Response:
+    def _told(
+        self, token: str, action: str, call: Callable[[Trace], requests.Response], **said: str
+    ) -> requests.Response:
+        """Call the API, and report that before and after: what went in and came out as hashes."""
+        claims, begun = claims_of(token), time.monotonic()
+        trace = trace_from(self._traces.get(claims["txn"]))
+        self._traces[claims["txn"]] = trace.header[TRACE_HEADER]
+        named = {"resource": self.resource, "action": action, **said}
+        self.reporter.tell(claims, "tool.call", trace=trace, **named)
+        answer = call(trace)
+        outcome = "success" if answer.status_code == 200 else "refused"
+        took_ms = int((time.monotonic() - begun) * 1000)
+        self.reporter.tell(claims, "tool.result", trace=trace, outcome=outcome, duration_ms=took_ms, **named)
+        return answer
+
+    def _get(self, path: str, token: str, trace: Trace) -> requests.Response:
+        url = self.resource.rstrip("/") + path
+        return requests.get(url, headers=self._shown(token, "GET", url) | trace.header, timeout=10)
+
+    def _pay(self, order: dict[str, Any], token: str, trace: Trace) -> requests.Response:
         url = self.resource.rstrip("/") + "/payments"
-        return requests.post(url, json=order, headers=self._shown(token, "POST", url), timeout=30)
+        return requests.post(url, json=order, headers=self._shown(token, "POST", url) | trace.header, timeout=30)
 
     def _shown(self, token: str, method: str, url: str) -> dict[str, str]:
         assert self.client.proving is not None
@@ -137,7 +164,8 @@ def main() -> int:
     parser.add_argument("--token-file", type=Path, help="leave the spent access token here, as evidence")
     options = parser.parse_args()
     client = Client(options.issuer, options.client_id, load_or_make(options.key), Proving())
-    courier = Courier(client, options.resource, options.approver)
+    reporter = Reporter(client, is_agent=True)
+    courier = Courier(client, options.resource, options.approver, reporter)
     try:
         courier.read_balance()
         order = invoice(options.invoice, options.resource, options.amount)
@@ -158,6 +186,8 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        reporter.close()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import requests
 from aims.demo.agent import StoryBroke, must
 from aims.demo.client import Client, wait_for_token
 from aims.demo.keys import Proving, load_or_make
+from aims.demo.reporting import Reporter, claims_of, hash_of, trace_from
+from aims.demo.world import MASON, MERGE
 
 TIMEOUT_S = 30
 CHANGE = {
@@ -62,11 +65,18 @@ def ask(client: Client, desk: str, person: str) -> dict[str, Any]:
     return answer.body
 
 
-def start(client: Client, desk: str, token: str) -> dict[str, Any]:
+def start(client: Client, desk: str, token: str, reporter: Reporter) -> dict[str, Any]:
     """Have the change made; return what came of it. Raises StoryBroke."""
     assert client.proving is not None
     url = desk.rstrip("/") + "/changes"
-    answer = requests.post(url, json=CHANGE, headers=client.proving.shown("POST", url, token), timeout=TIMEOUT_S)
+    claims, trace, begun = claims_of(token), trace_from(None), time.monotonic()
+    named = {"resource": desk, "action": MERGE, "peer": MASON, "details_hash": hash_of(CHANGE)}
+    reporter.tell(claims, "a2a.call", trace=trace, **named)
+    shown = client.proving.shown("POST", url, token) | trace.header
+    answer = requests.post(url, json=CHANGE, headers=shown, timeout=TIMEOUT_S)
+    outcome = "success" if answer.status_code == 200 else "refused"
+    took_ms = int((time.monotonic() - begun) * 1000)
+    reporter.tell(claims, "a2a.result", trace=trace, outcome=outcome, duration_ms=took_ms, **named)
     must(answer.status_code == 200, "the change was not made", answer.text)
     return dict(answer.json())
 
@@ -80,13 +90,16 @@ def main() -> int:
     parser.add_argument("--person", required=True, help="login_hint of the person to ask")
     options = parser.parse_args()
     client = Client(options.issuer, options.client_id, load_or_make(options.key), Proving())
+    reporter = Reporter(client, is_agent=True)
     try:
-        done = start(client, options.desk, ask(client, options.desk, options.person)["access_token"])
+        done = start(client, options.desk, ask(client, options.desk, options.person)["access_token"], reporter)
     except StoryBroke as broke:
         print(f"foreman: {broke}", file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        reporter.close()
     made_by = " for ".join(map(short, done["by"]))
     say(f"the change is {done['status']}: by {made_by}, for {done['for']}.")
     say(f"who could do this, through whom: {client.issuer}/chains/{done['txn']}/")

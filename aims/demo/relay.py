@@ -23,6 +23,8 @@ from aims.demo.client import ACCESS_TOKEN, TXN_TOKEN, Client, OAuthAnswer
 from aims.demo.face import UNREAD, GuardedFace, guard_of, serve, transaction_of
 from aims.demo.foreman import short
 from aims.demo.keys import Proving, load_or_make
+from aims.demo.reporting import TRACE_HEADER, Reporter, Telling, Trace, claims_of, hash_of, trace_from
+from aims.demo.world import MERGE
 from aims.resource_server import metadata, txn_token
 from aims.resource_server.errors import Refused
 from aims.resource_server.guard import Call, Guard, Request
@@ -46,6 +48,7 @@ class Relay:
     """A desk and the agent behind it. guard: of the desk. agent: as which we call on. onward: the next desk.
 
     begins: the action for which calls become transactions here; empty where they are transactions already.
+    desk_says, agent_says: the two reporters of what happened, as which resource and as which agent.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Relay:
     agent: Client
     onward: str
     begins: str
+    desk_says: Telling
+    agent_says: Telling
 
     def about(self) -> dict[str, Any]:
         """Return what this desk says of itself. Spec: RFC 9728 §2."""
@@ -66,12 +71,16 @@ class Relay:
             detail_types=[KIND],
         )
 
-    def pass_on(self, request: Request, transactions: Sequence[str], change: Mapping[str, Any]) -> dict[str, Any]:
+    def pass_on(
+        self, request: Request, transactions: Sequence[str], change: Mapping[str, Any], trace: Trace
+    ) -> dict[str, Any]:
         """Check, exchange, call on; return what the next one answered. transactions: of every header ``Txn-Token``."""
         call = self.guard.admit(request, now=time.time())
         self.guard.require_detail(call, change)
         self.guard.require_active(call)
         self._say(f"asked by {short(call.agent)}. Going on in my own name.")
+        named = {"agent": call.agent, "action": MERGE, "details_hash": hash_of(dict(change))}
+        self.desk_says.tell(call.claims, "action.executed", trace=trace, outcome="success", **named)
         if self.begins:
             transaction = self._begun(call, change)
             own = self._token(transaction, TXN_TOKEN, change)
@@ -79,20 +88,46 @@ class Relay:
             held = transaction_of(call, transactions, guard=self.guard, trust_domain=self.trust_domain)
             transaction = held.token
             own = self._token(call.token, ACCESS_TOKEN, change)
-        answer = self.call_on(own, transaction, change)
+        trace = trace_from(trace.header[TRACE_HEADER])
+        answer = self._told(own, transaction, change, trace)
         if answer.status_code != 200:
             raise NotPassedOn(str(answer.status_code))
-        self.holds(own, transaction, change)
+        self.holds(own, transaction, change, trace)
         return dict(answer.json())
 
-    def call_on(self, token: str, transaction: str, change: Mapping[str, Any]) -> requests.Response:
+    def call_on(self, token: str, transaction: str, change: Mapping[str, Any], trace: Trace) -> requests.Response:
         """Call the next desk with a token of our own, and the transaction as it came."""
         assert self.agent.proving is not None
         url = self.onward.rstrip("/") + "/changes"
-        shown = self.agent.proving.shown("POST", url, token) | {txn_token.HEADER: transaction}
+        shown = self.agent.proving.shown("POST", url, token) | {txn_token.HEADER: transaction} | trace.header
         return requests.post(url, json=dict(change), headers=shown, timeout=TIMEOUT_S)
 
-    def holds(self, token: str, transaction: str, change: Mapping[str, Any]) -> None:
+    def tell_call(self, token: str, change: Mapping[str, Any], trace: Trace) -> None:
+        """Report that we call the next desk."""
+        self.agent_says.tell(claims_of(token), self._kind("call"), trace=trace, **self._named(change))
+
+    def tell_result(self, token: str, change: Mapping[str, Any], trace: Trace, answer: requests.Response) -> None:
+        """Report what the next desk answered us."""
+        outcome = "success" if answer.status_code == 200 else "refused"
+        self.agent_says.tell(
+            claims_of(token), self._kind("result"), trace=trace, outcome=outcome, **self._named(change)
+        )
+
+    def _told(self, token: str, transaction: str, change: Mapping[str, Any], trace: Trace) -> requests.Response:
+        self.tell_call(token, change, trace)
+        answer = self.call_on(token, transaction, change, trace)
+        self.tell_result(token, change, trace, answer)
+        return answer
+
+    def _kind(self, what: str) -> str:
+        return (
+            f"a2a.{what}" if self.begins else f"tool.{what}"
+        )  # after the first desk comes an agent, at the end a tool
+
+    def _named(self, change: Mapping[str, Any]) -> dict[str, str]:
+        return {"resource": self.onward, "action": MERGE, "details_hash": hash_of(dict(change))}
+
+    def holds(self, token: str, transaction: str, change: Mapping[str, Any], trace: Trace) -> None:
         """Go on with a token of our own after the answer. Nothing here: the last one in the chain holds its lease."""
 
     def _begun(self, call: Call, change: Mapping[str, Any]) -> str:
@@ -125,15 +160,18 @@ class Holder(Relay):
     every_s: float
     report: Path
 
-    def holds(self, token: str, transaction: str, change: Mapping[str, Any]) -> None:
-        threading.Thread(target=self._hold, args=(token, transaction, change), daemon=True).start()
+    def holds(self, token: str, transaction: str, change: Mapping[str, Any], trace: Trace) -> None:
+        threading.Thread(target=self._hold, args=(token, transaction, change, trace), daemon=True).start()
 
-    def _hold(self, token: str, transaction: str, change: Mapping[str, Any]) -> None:
+    def _hold(self, token: str, transaction: str, change: Mapping[str, Any], before: Trace) -> None:
         until, held_at = time.time() + HOLD_MAX_S, time.time()
         self.report.write_text(json.dumps({"held_at": held_at}))
         while time.time() < until:
-            answer = self.call_on(token, transaction, change)
+            trace = trace_from(before.header[TRACE_HEADER])
+            answer = self.call_on(token, transaction, change, trace)
             if answer.status_code != 200:
+                self.tell_call(token, change, trace)  # the one that was refused; those before it said nothing new
+                self.tell_result(token, change, trace, answer)
                 told = {"held_at": held_at, "refused_at": time.time(), "error": answer.json().get("error", "")}
                 self._say(f"the repository no longer takes my token: {answer.json().get('error_description')}")
                 _write_whole(self.report, told)
@@ -157,7 +195,8 @@ class Face(GuardedFace):
         change = self.json_object()
         if change is not None:
             sent = self.headers.get_all(txn_token.HEADER, [])
-            self.guarded(lambda request: self.relay.pass_on(request, sent, change))
+            trace = trace_from(self.headers.get(TRACE_HEADER))
+            self.guarded(lambda request: self.relay.pass_on(request, sent, change, trace))
 
 
 def _issued(answer: OAuthAnswer) -> str:
@@ -193,7 +232,8 @@ def main() -> None:
     desk = Client(options.issuer, options.identifier, load_or_make(options.desk_key))
     agent = Client(options.issuer, options.client_id, load_or_make(options.key), Proving())
     guard = guard_of(desk, ledger=options.ledger)
-    named = (options.name, options.trust_domain, guard, agent, options.onward, options.begins)
+    saying = (Reporter(desk, is_agent=False), Reporter(agent, is_agent=True))
+    named = (options.name, options.trust_domain, guard, agent, options.onward, options.begins, *saying)
     relay = Relay(*named)
     if options.hold_every_s is not None:
         relay = Holder(*named, options.hold_every_s, options.report)

@@ -19,8 +19,11 @@ from aims.demo.client import Client
 from aims.demo.face import UNREAD, GuardedFace, OtherTransaction, about_of, guard_of, serve, transaction_of
 from aims.demo.foreman import short
 from aims.demo.keys import load_or_make
+from aims.demo.reporting import TRACE_HEADER, Reporter, Telling, Trace, hash_of, trace_from
+from aims.demo.world import MERGE
 from aims.resource_server import txn_token
-from aims.resource_server.guard import Guard, Request
+from aims.resource_server.errors import Refused
+from aims.resource_server.guard import Call, Guard, Request
 
 KIND = "repository_change"
 
@@ -32,6 +35,7 @@ class Repository:
     guard: Guard
     ledger: Path
     trust_domain: str
+    reporter: Telling
 
     def __post_init__(self) -> None:
         with closing(sqlite3.connect(self.ledger)) as book, book:
@@ -41,7 +45,9 @@ class Repository:
         """Return what this API says of itself. Spec: RFC 9728 §2."""
         return about_of(self.guard, "Repository", detail_types=[KIND])
 
-    def merge(self, request: Request, transactions: Sequence[str], change: Mapping[str, Any]) -> dict[str, Any]:
+    def merge(
+        self, request: Request, transactions: Sequence[str], change: Mapping[str, Any], trace: Trace
+    ) -> dict[str, Any]:
         """Merge, or keep merged, what the token names. change: an ``authorization_details`` object of our type.
 
         transactions: of every header ``Txn-Token``; it must be of the same call, and for the same branch.
@@ -51,16 +57,25 @@ class Repository:
         found = transaction_of(call, transactions, guard=self.guard, trust_domain=self.trust_domain)
         if found.claims.get("tctx", {}).get("branch") != change["branch"]:
             raise OtherTransaction
-        self.guard.require_active(call)
+        try:
+            self.guard.require_active(call)
+        except Refused:
+            self._tell(call, "action.refused", "refused", change, trace)
+            raise
         txn = found.txn
         with closing(sqlite3.connect(self.ledger)) as book, book:
             done = book.execute("INSERT INTO merged VALUES (?, ?) ON CONFLICT DO NOTHING", (change["source"], txn))
-        if done.rowcount == 1:
+        if done.rowcount == 1:  # once: keeping it merged changes nothing
+            self._tell(call, "action.executed", "success", change, trace)
             print(
                 f"repository: merged, for {call.subject}, by {' for '.join(map(short, actors(call.claims)))}.",
                 flush=True,
             )
         return {"status": "merged", "for": call.subject, "by": actors(call.claims), "txn": txn}
+
+    def _tell(self, call: Call, kind: str, outcome: str, change: Mapping[str, Any], trace: Trace) -> None:
+        said = {"outcome": outcome, "agent": call.agent, "action": MERGE, "details_hash": hash_of(dict(change))}
+        self.reporter.tell(call.claims, kind, trace=trace, **said)
 
 
 def actors(claims: Mapping[str, Any]) -> list[str]:
@@ -89,7 +104,8 @@ class Face(GuardedFace):
         change = self.json_object()
         if change is not None:
             sent = self.headers.get_all(txn_token.HEADER, [])
-            self.guarded(lambda request: self.repository.merge(request, sent, change))
+            trace = trace_from(self.headers.get(TRACE_HEADER))
+            self.guarded(lambda request: self.repository.merge(request, sent, change, trace))
 
 
 def main() -> None:
@@ -102,7 +118,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
     client = Client(options.issuer, options.identifier, load_or_make(options.key))
-    repository = Repository(guard_of(client, ledger=options.ledger), options.ledger, options.trust_domain)
+    reporter = Reporter(client, is_agent=False)
+    repository = Repository(guard_of(client, ledger=options.ledger), options.ledger, options.trust_domain, reporter)
     Face.repository, Face.guard, Face.about = repository, repository.guard, repository.about()
     serve(Face, options.port)
 

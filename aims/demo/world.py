@@ -18,7 +18,7 @@ AGENTS = ("courier", "foreman", "mason", "keeper", "magpie")
 PLACES = ("payments", "invoices", "mason_desk", "keeper_desk", "repository")
 ADA = "ada@acme.example"
 GRANT_LIFETIME = timedelta(days=30)
-MERGE, CHANGE = "repository.merge", "repository_change"
+MERGE, CHANGE, REPORT = "repository.merge", "repository_change", "report.events"
 BEARER = """
 @id("bearer-only-where-mcp-needs-it")
 @says("A token that is bound to no key is good only at the invoices' MCP server: MCP clients know no other.")
@@ -32,10 +32,13 @@ def configuration(*, resource: str, policy: str, jwks: Mapping[str, Any], now: d
     return json.dumps(_settling(resource, policy, jwks, now)).encode()
 
 
-def whole_configuration(*, places: Mapping[str, str], policy: str, jwks: Mapping[str, Any], now: datetime) -> bytes:
+def whole_configuration(
+    *, places: Mapping[str, str], console: str, policy: str, jwks: Mapping[str, Any], now: datetime
+) -> bytes:
     """Return the configuration file of the demo: with the invoices' MCP server, and the chain of three agents.
 
-    places: resource indicators, by the names in ``PLACES``. jwks: public JWK Sets, by those and by the names in ``AGENTS``.
+    places: resource indicators, by the names in ``PLACES``; console: that of the console's own API. jwks: public JWK Sets,
+    by those and by the names in ``AGENTS``.
     """
     added = policy + BEARER.format(invoices=places["invoices"])
     whole = _settling(places["payments"], added, jwks, now)
@@ -49,6 +52,10 @@ def whole_configuration(*, places: Mapping[str, str], policy: str, jwks: Mapping
         _grant(FOREMAN, places["mason_desk"], [MERGE], [CHANGE], "Get approved changes merged", now) | {"depth": 2},
         _grant(MASON, places["keeper_desk"], [MERGE], [CHANGE], "Hand on what was built", now),
         _grant(KEEPER, places["repository"], [MERGE], [CHANGE], "Merge what was built", now),
+        *(
+            _grant(agent, console, [REPORT], [], "Report what was done", now)
+            for agent in (COURIER, FOREMAN, MASON, KEEPER)
+        ),
     ]
     return json.dumps(whole).encode()
 

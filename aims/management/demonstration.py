@@ -17,6 +17,7 @@ from django.conf import settings
 
 from aims.console.configuration.change import Applying
 from aims.console.configuration.run import apply
+from aims.console.management import audience, ensure_management_api
 from aims.credentials.services import ensure_signing_keys
 from aims.demo import world
 from aims.kit import clock
@@ -184,5 +185,8 @@ def furnish(cast: Cast) -> None:
     ensure_signing_keys(now)
     jwks = cast.jwks((*world.AGENTS, *world.PLACES))
     places = {name: cast.place(name) for name in world.PLACES}
-    raw = world.whole_configuration(places=places, policy=DEFAULT_POLICY.read_text(), jwks=jwks, now=now)
+    ensure_management_api(by="system", now=now)  # where the agents report
+    raw = world.whole_configuration(
+        places=places, console=audience(), policy=DEFAULT_POLICY.read_text(), jwks=jwks, now=now
+    )
     apply(raw, Applying(by="cli:demo", now=now))

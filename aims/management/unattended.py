@@ -104,7 +104,8 @@ class Story:
 
     def _take_back(self, approver: subprocess.Popen[Any]) -> None:
         """Let the approver take back what Foreman may do, and see how long Keeper, two agents further on, can act."""
-        grant = DelegationGrant.objects.get(agent__identifier=world.FOREMAN, revoked_at=None)
+        desk = self.cast.place("mason_desk")
+        grant = DelegationGrant.objects.get(agent__identifier=world.FOREMAN, resource__identifier=desk, revoked_at=None)
         assert approver.stdin is not None
         approver.stdin.write(grant.ref + "\n")
         approver.stdin.close()
@@ -134,11 +135,11 @@ class Story:
 
     def _write_evidence(self) -> None:
         wanted = read.Filter(type="approvals.decision.approved", agent=world.COURIER)
-        decision = read.latest(wanted)[0]
-        proof = read.tlog_proof(decision.index)
+        decision = read.latest(wanted, scope=read.EVERYTHING)[0]
+        proof = read.tlog_proof(decision.index, scope=read.EVERYTHING)
         for name, content in {
             "jwks.json": self.jwks,
-            "entry.json": read.entry_bytes(decision.index),
+            "entry.json": read.entry_bytes(decision.index, scope=read.EVERYTHING),
             "entry.tlog-proof": proof.encode(),
             "log.vkey": (read.vkey(decision.index) + "\n").encode(),
             "README.txt": README.encode(),

@@ -38,6 +38,38 @@ class NotHeld(AimsError):
     status = 409
 
 
+class SeatOpen(AimsError):
+    """A role without an end would lift what a seat binds; two seats would leave open which one binds."""
+
+    code = "seat_open"
+    public = _("This person has an auditor's seat. Prolong it, or end it first.")
+    status = 409
+
+
+class SeatClosed(AimsError):
+    """A seat that is over can't be prolonged or ended: its time is in the log."""
+
+    code = "seat_closed"
+    public = _("This seat is over already. Open a new one.")
+    status = 409
+
+
+class SeatUseless(AimsError):
+    """Who reads everything anyway would not be bound by a seat."""
+
+    code = "seat_useless"
+    public = _("This person reads the whole log already, as an admin or an auditor. End that role first.")
+    status = 409
+
+
+class SeatNeedsEnd(AimsError):
+    """A guest's seat ends, within GUEST_MAX; every seat ends in the future."""
+
+    code = "seat_needs_end"
+    public = _("Say until when: a guest's seat lasts 90 days at most, and can be prolonged.")
+    status = 422
+
+
 class PersonInactive(AimsError):
     """A deactivated person gets neither links nor sessions."""
 

@@ -44,6 +44,44 @@ class RoleEnded(Event, type="people.role.ended", title="Ended a role", tone="no"
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeatOpened(Event, type="people.seat.opened", title="Opened an auditor's seat", tone="info"):
+    """agents: whose entries it opens, None for all. Moments are NumericDates, None where there is no bound."""
+
+    person: str
+    seat: str
+    is_guest: bool
+    until_at: int | None
+    agents: list[str] | None
+    period_since_at: int | None
+    period_until_at: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeatProlonged(Event, type="people.seat.prolonged", title="Prolonged an auditor's seat", tone="info"):
+    person: str
+    seat: str
+    until_at: int
+    until_at_before: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeatEnded(Event, type="people.seat.ended", title="Ended an auditor's seat", tone="no"):
+    person: str
+    seat: str
+    sessions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeatExpired(Event, type="people.seat.expired", title="An auditor's seat ran out", tone="plain"):
+    """until_at: when it closed by itself. The entry is later: it says when that was noticed and sessions ended."""
+
+    person: str
+    seat: str
+    until_at: int
+    sessions: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class GroupCreated(Event, type="people.group.created", title="Made a group", tone="info"):
     group: str
 

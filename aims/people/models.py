@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
@@ -22,6 +24,15 @@ class Role(models.TextChoices):
     OWNER = "owner", _("Owner")
     ADMIN = "admin", _("Admin")
     AUDITOR = "auditor", _("Auditor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLimits:
+    """The part of the audit log that a seat gives. agents: identifiers, None for all. At midnight (UTC), as recorded."""
+
+    agents: frozenset[str] | None
+    since_at: datetime | None
+    until_at: datetime | None
 
 
 class User(AbstractBaseUser):
@@ -59,6 +70,11 @@ class User(AbstractBaseUser):
         held = self.role_holdings.filter(role=role, since_at__lte=now)
         return held.filter(Q(until_at=None) | Q(until_at__gt=now)).exists()
 
+    def log_limits(self) -> LogLimits | None:
+        """Return what binds this person's reading of the audit log, as ``audit.access.scope_of`` asks; None: nothing."""
+        seat = self.audit_seats.filter(closed_at=None).first()
+        return seat.limits if seat else None
+
 
 class RoleHolding(models.Model):
     """A role that a person holds or held. It counts for a decision only if held before the request was opened."""
@@ -72,6 +88,48 @@ class RoleHolding(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["person", "role"], condition=Q(until_at=None), name="people_role_held_once")
         ]
+
+
+class AuditSeat(models.Model):
+    """An auditor's role that ends by itself, and what part of the log it opens. One open seat a person.
+
+    holding: the role, whose end is the seat's: who asks for the role at any moment gets the right answer, swept or not.
+    agents: their identifiers, None for all. period_since_at, period_until_at: of the log, at midnight (UTC).
+    closed_at: when it was ended, or when the sweep found it over. Admins are bound by no seat.
+    """
+
+    ref = models.CharField(max_length=40, unique=True, default=partial(new_ref, "seat"), editable=False)
+    person = models.ForeignKey(User, models.CASCADE, related_name="audit_seats")
+    holding = models.OneToOneField(RoleHolding, models.CASCADE, related_name="seat")
+    is_guest = models.BooleanField()
+    agents = models.JSONField(null=True)
+    period_since_at = models.DateTimeField(null=True)
+    period_until_at = models.DateTimeField(null=True)
+    opened_by = models.CharField(max_length=120)
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.CharField(max_length=120, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["person"], condition=Q(closed_at=None), name="people_one_open_seat"),
+            models.CheckConstraint(
+                condition=Q(period_since_at=None)
+                | Q(period_until_at=None)
+                | Q(period_since_at__lt=F("period_until_at")),
+                name="people_seat_period_in_order",
+            ),
+        ]
+
+    @property
+    def limits(self) -> LogLimits:
+        """What it opens."""
+        agents = None if self.agents is None else frozenset(self.agents)
+        return LogLimits(agents=agents, since_at=self.period_since_at, until_at=self.period_until_at)
+
+    @property
+    def until_at(self) -> datetime | None:
+        """When it ends by itself; None for a seat of the house that lasts."""
+        return self.holding.until_at
 
 
 class Group(models.Model):

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from aims.kit.ids import digest
-from aims.people.models import Group, Invitation, Passkey, SignedInSession, User
+from aims.people.models import AuditSeat, Group, Invitation, Passkey, SignedInSession, User
 from aims.people.options import Descriptor
 from aims.people.webauthn import StoredKey
 
@@ -93,6 +93,17 @@ def usable_invitation(token: str, *, now: datetime) -> Invitation | None:
     """Return the invitation of a link that still works."""
     found = Invitation.objects.select_related("person").filter(token_hash=digest(token))
     return found.filter(used_at=None, expires_at__gt=now, person__is_active=True).first()
+
+
+def seat_of(person: User) -> AuditSeat | None:
+    """Return a person's auditor's seat that was not closed; it may be over all the same."""
+    return person.audit_seats.select_related("holding").filter(closed_at=None).first()
+
+
+def seats_page(*, before: str = "", limit: int = PAGE_DEFAULT) -> list[AuditSeat]:
+    """Return a page of auditors' seats, the newest first. before: the last reference of the page before, or empty."""
+    seats = AuditSeat.objects.select_related("person", "holding").order_by("-ref")
+    return list((seats.filter(ref__lt=before) if before else seats)[: min(limit, PAGE_MAX)])
 
 
 def _held(at: datetime) -> Q:

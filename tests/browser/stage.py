@@ -19,6 +19,7 @@ from aims.demo import world
 from aims.demo.agent import Courier, invoice
 from aims.demo.client import Client
 from aims.demo.keys import Proving, load_or_make, public_jwks
+from aims.demo.reporting import Silence
 from aims.policy.services import DEFAULT_POLICY
 from tests.support.running import ROOT, AimsServer, aims_server
 from tests.support.servers import free_port
@@ -83,7 +84,7 @@ class World:
     def courier(self) -> Courier:
         """Return the agent's own code, to be driven step by step."""
         client = Client(self.url, world.COURIER, load_or_make(self._key("courier")), Proving())
-        return Courier(client, self.resource, world.ADA)
+        return Courier(client, self.resource, world.ADA, Silence())
 
     def start_courier(self) -> AgentProcess:
         """Start the agent as the process that it is."""

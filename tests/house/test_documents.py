@@ -39,15 +39,22 @@ from aims.authorization.services import (
 )
 from aims.authorization.services import backchannel as requests
 from aims.authorization.services import documents as client_documents
+from aims.compliance import consent_bytes
+from aims.compliance.services import consents
 from aims.console import live
 from aims.credentials import bundles, jwks
 from aims.credentials.services import bundles as bundle_verbs
 from aims.credentials.services import registered
 from aims.identifier import uri
 from aims.kit import clock, committer, fetch, forms, jose
+from aims.observability import otlp, reports
+from aims.observability import services as observability
+from aims.people.services import seats
 from aims.policy import engine
 from approvals import context
 from audit import canonical, read, write
+from audit.exports import services as exports
+from audit.search import language
 from tests.house import documents, marks
 from tests.house.test_house import tracked
 from tests.support.running import ROOT
@@ -167,8 +174,13 @@ def _limits() -> list[str]:
         f"workload identity token | {wit.WIT_AHEAD_MAX.total_seconds() / 3600:.0f} h ahead",
         f"client certificate | {certificate.CERTIFICATE_MAX_BYTES // kib} KiB, {certificate.INTERMEDIATES_MAX} intermediates",
         f"trust bundle | {bundle_verbs.BUNDLE_MAX_BYTES // kib} KiB, {bundles.BUNDLE_KEYS_MAX} keys;",
+        f"auditor's seat | a guest's {seats.GUEST_MAX.days} days at most, prolonged by an admin; {seats.AGENTS_MAX} agents,"
+        f" {seats.AGENTS_MAX_BYTES // kib} KiB of identifiers |",
+        f"consent of a second person | {consents.LIFETIME.total_seconds() / 3600:.0f} h from asking to doing, signed within"
+        f" {consent_bytes.LIFETIME_MAX_S // 60} minutes; {consents.OPEN_MAX} open of one asker; note {consents.NOTE_MAX:,} characters |",
         f"prepared decision | signed within {context.LIFETIME_MAX_S // 60} minutes",
         f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",
+        f"a query has {language.QUERY_MAX:,} characters, {language.TERMS_MAX} terms, {language.NESTING_MAX} parentheses",
         f"identifier | {uri.IDENTIFIER_MAX_BYTES:,} bytes",
         f"page of any list | 50, at most {read.PAGE_MAX} |",
         f"outgoing fetch | {fetch.TOTAL_S:.0f} s, no redirects",
@@ -192,7 +204,13 @@ def _limits() -> list[str]:
         f" {client_documents.NEW_PER_MINUTE} in all",
         f"clients that a trust rule lets in | {admission.BY_RULE_MAX_PER_DAY} a day |",
         f"policy | {engine.POLICY_MAX_BYTES // kib} KiB |",
+        f"exports of the log | {exports.OPEN_MAX_PERSON} of one person wait or run, {exports.OPEN_MAX} in all; no limit on"
+        f" entries; kept for {exports.KEPT_FOR.days} days; a worker that says nothing for {exports.LEASE.seconds // 60} minutes"
+        f" is taken for dead, {exports.TRIES_MAX} tries |",
         f"open pages of one person | {live.SOCKETS_MAX} in one process",
+        f"reports of what was done | {observability.EVENTS_MAX} events or {otlp.SPANS_MAX} spans a call; signed within"
+        f" {reports.MADE_MAX.seconds // 60} minutes, of what happened at most {reports.HAPPENED_MAX.total_seconds() / 3600:.0f} h"
+        f" before; {observability.EVENTS_MAX_TXN:,} about one transaction |",
     ]
 
 

@@ -23,6 +23,7 @@ TOP_LEVEL = {
     "audit", "docs", "manage.py", "pyproject.toml", "requirements", "static", "templates", "tests",
 }  # fmt: skip
 PYTHON = ["aims", "approvals", "audit", "tests", "manage.py"]
+ALONE = ROOT / "audit/exports/aims_verify.py"  # one file, because it travels without the others
 ROOMS = ["kit", "people", "identifier", "policy", "credentials", "authentication", "authorization", "console"]
 
 
@@ -100,7 +101,7 @@ def test_locks_name_hashes_and_no_address() -> None:
 
 def test_python_files_stay_below_400_lines() -> None:
     files = [path for path in tracked("*.py") if "migrations" not in path.parts]
-    assert [str(path) for path in files if path.read_text().count("\n") > 400] == []
+    assert [str(path) for path in files if path.read_text().count("\n") > 400 and path != ALONE] == []
 
 
 def test_every_room_of_the_log_but_its_doors_is_closed() -> None:

@@ -31,6 +31,8 @@ from aims.kit import clock
 from aims.kit.errors import AimsError
 from aims.kit.ids import digest
 from aims.kit.jose import JoseRefused, parse, verify
+from aims.people.models import User
+from aims.people.queries import person_by_ref
 from aims.resource_server.metadata import well_known_url
 from audit.write import NOBODY, Facts, record
 
@@ -39,11 +41,15 @@ ALGORITHMS = frozenset({"ES256"})  # what we sign access tokens with
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """The agent behind a call. client_id: its identifier, which entries name as the one who did it."""
+    """The agent behind a call. client_id: its identifier, which entries name as the one who did it.
+
+    person: on whose behalf the token was issued, None where the agent acts for itself: it reads no more than they may.
+    """
 
     client_id: str
     scopes: frozenset[str]
     jti: str
+    person: User | None
     is_authenticated: bool = True
 
 
@@ -83,13 +89,16 @@ def challenge(request: Request, error: AimsError, *, scope: str = "") -> str:
 
 
 class HasManageScope(BasePermission):
-    """A view declares ``manage_scope``, ``read_scope`` or both; a view that declares none is open to nobody."""
+    """A view declares ``manage_scope``, ``read_scope`` or both; a view that declares none is open to nobody.
+
+    takes_signatures: what comes without a token there is signed in itself, and its verb looks at that.
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return whether the token carries a scope of this view; a refusal is recorded. Raises MethodNotAllowed."""
         caller = request.auth
         if not isinstance(caller, Caller):
-            return False
+            return getattr(view, "takes_signatures", False)
         if request.method not in view.allowed_methods:
             raise MethodNotAllowed(str(request.method))  # no scope would do
         if caller.scopes & scopes_of(view, request.method):
@@ -119,7 +128,18 @@ def caller_of(shown: Presented, *, now: datetime) -> Caller:
     if shown.key:
         with transaction.atomic():
             spend(shown.key.proof)
-    return Caller(client_id=row.agent.identifier, scopes=frozenset(row.scope.split()), jti=str(row.jti))
+    scopes, person = frozenset(row.scope.split()), _person_of(row)
+    return Caller(client_id=row.agent.identifier, scopes=scopes, jti=str(row.jti), person=person)
+
+
+def _person_of(row: AccessToken) -> User | None:
+    """Return the person on whose behalf a token was issued. Raises InvalidToken for who was shut out or is unknown."""
+    if not row.subject_ref or "://" in row.subject_ref:
+        return None  # the agent itself, or another one that it works for: their subject is an identifier
+    person = person_by_ref(row.subject_ref)
+    if person is None or not person.is_active:
+        raise InvalidToken
+    return person
 
 
 def _live(token: str, *, now: datetime) -> AccessToken:

@@ -25,6 +25,7 @@ from aims.identifier.errors import (
 )
 from aims.kit.errors import AimsError
 from aims.kit.fetch import FetchRefused
+from aims.observability import errors as observability
 from aims.people import errors as people
 from aims.policy.errors import PolicyRefused
 
@@ -81,6 +82,12 @@ TABLE: dict[str, Errors] = {
     "groups_create": (people.GroupTaken, people.FieldRefused),
     "groups_join_create": (),
     "groups_leave_create": (people.NotHeld,),
+    "events_create": (
+        observability.BatchRefused, observability.BatchTooLarge, observability.TokenNeeded, observability.SignatureRefused,
+        observability.OtherReporter, observability.EventRefused, observability.ContentRefused, observability.NotNow,
+        observability.NotAParty, observability.JtiReused, observability.TooManyEvents,
+    ),
+    "events_otlp_create": (observability.SpansRefused, observability.BatchTooLarge, observability.TokenNeeded),
 }  # fmt: skip
 
 

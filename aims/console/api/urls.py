@@ -15,6 +15,7 @@ from aims.authorization.pipeline import with_nonce
 from aims.console.api import agents, authority, clients, grants, registry, trust
 from aims.console.api.problems import MEDIA_TYPE, TEXTS
 from aims.kit import clock
+from aims.observability import api as observability
 from aims.people import api as people
 from audit import api as audit
 
@@ -31,6 +32,7 @@ ROUTES: list[tuple[str, Any, str]] = [
     ("chains", grants.ChainViewSet, "chain"),
     ("approval-requests", authority.RequestViewSet, "approval-request"),
     *people.routes,
+    *observability.routes,
     *audit.routes,
 ]
 View = Callable[..., HttpResponse]

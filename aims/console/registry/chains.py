@@ -233,7 +233,7 @@ def _flat(links: list[Link]) -> list[Link]:
 
 def _policies(txn: str) -> dict[str, int]:
     """Return which version of the policy allowed each token, by ``jti``, as far as the log has numbered it."""
-    entries = read.entries_of_txn(txn)
+    entries = read.entries_of_txn(txn, scope=read.EVERYTHING)
     said = [entry.data for entry in entries if {"jti", "policy_version"} <= entry.data.keys()]
     return {str(data["jti"]): int(data["policy_version"]) for data in said}
 

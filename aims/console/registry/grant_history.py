@@ -78,7 +78,7 @@ def _looked(grant: DelegationGrant, kind: str) -> tuple[list[EntryView], datetim
     found: list[EntryView] = []
     before: int | None = None
     for _page in range(PAGES_MAX):
-        page = read.latest(wanted, before, read.PAGE_MAX)
+        page = read.latest(wanted, before, read.PAGE_MAX, scope=read.EVERYTHING)
         found += (entry for entry in page if entry.data.get("grant") == grant.ref)
         if len(page) < read.PAGE_MAX:
             return found, None

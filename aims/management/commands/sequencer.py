@@ -12,8 +12,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from aims import startup
 from aims.console import live
-from aims.console.jobs import sequence
+from aims.console.jobs import ask, sequence
 from audit import checkpoints
+from audit.beside import witnessed
 from audit.checkpoints import Reason
 
 
@@ -32,7 +33,9 @@ class Command(BaseCommand):
         startup.refuse_unmigrated()
         if begin_generation:
             key = checkpoints.load_log_key(checkpoints.key_path())
-            begun = checkpoints.begin_generation(begin_generation, key=key, by=f"cli:{getpass.getuser()}")
+            begun = checkpoints.begin_generation(
+                begin_generation, key=key, by=f"cli:{getpass.getuser()}", outside=witnessed(ask)
+            )
             self.stdout.write(f"Begun: {begun.origin}")
             return
         if not settings.IS_SCALED:

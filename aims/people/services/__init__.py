@@ -13,19 +13,23 @@ from aims.people.services.persons import (
     leave_group,
     reactivate,
 )
+from aims.people.services.seats import SeatTerms, close_due_seats, end_seat, open_seat, prolong_seat
 from aims.people.services.sessions import begin_sign_in, end_session, finish_sign_in, seen, start_session
 
 __all__ = [
+    "SeatTerms",
     "add_passkey",
     "begin_adding",
     "begin_enrolment",
     "begin_sign_in",
     "change_profile",
+    "close_due_seats",
     "create_group",
     "create_person",
     "deactivate",
     "end_passkey",
     "end_role",
+    "end_seat",
     "end_session",
     "enrol",
     "finish_sign_in",
@@ -33,6 +37,8 @@ __all__ = [
     "invite",
     "join_group",
     "leave_group",
+    "open_seat",
+    "prolong_seat",
     "reactivate",
     "recover",
     "rename_passkey",

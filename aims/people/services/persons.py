@@ -12,8 +12,8 @@ from django.db import IntegrityError, transaction
 
 from aims.kit.nudge import Topic, nudge
 from aims.people import events
-from aims.people.errors import EmailTaken, FieldRefused, GroupTaken, NotHeld
-from aims.people.models import Group, Invitation, Membership, Role, RoleHolding, User
+from aims.people.errors import EmailTaken, FieldRefused, GroupTaken, NotHeld, SeatOpen
+from aims.people.models import AuditSeat, Group, Invitation, Membership, Role, RoleHolding, User
 from aims.people.services.admins import hold_admins, refuse_last_admin
 from aims.people.services.entries import about
 from aims.people.services.sessions import end_all_sessions
@@ -76,10 +76,15 @@ def reactivate(person: User, *, by: str, now: datetime) -> None:
 
 
 def hold_role(person: User, role: str, *, by: str, now: datetime) -> None:
-    """Give a role from now on. A role that is held already stays as it is, and writes no entry."""
+    """Give a role from now on. A role that is held already stays as it is, and writes no entry.
+
+    Raises FieldRefused; SeatOpen for a role that would lift what their auditor's seat binds.
+    """
     if role not in Role.values:
         raise FieldRefused(detail="role")
     with transaction.atomic():
+        if role in (Role.ADMIN, Role.AUDITOR):
+            refuse_open_seat(person)
         _, is_new = RoleHolding.objects.get_or_create(
             person=person, role=role, until_at=None, defaults={"since_at": now}
         )
@@ -89,8 +94,10 @@ def hold_role(person: User, role: str, *, by: str, now: datetime) -> None:
 
 
 def end_role(person: User, role: str, *, by: str, now: datetime) -> None:
-    """End a role from now on. Raises LastAdmin, NotHeld. Sessions go on: each page asks for the role again."""
+    """End a role from now on. Raises LastAdmin, NotHeld, SeatOpen. Sessions go on: each page asks for the role again."""
     with transaction.atomic():
+        if role == Role.AUDITOR:
+            refuse_open_seat(person)
         if role == Role.ADMIN:
             hold_admins()
             refuse_last_admin(person)
@@ -98,6 +105,16 @@ def end_role(person: User, role: str, *, by: str, now: datetime) -> None:
             raise NotHeld
         record(events.RoleEnded(person=person.ref, role=role), by=by, facts=about(person))
         nudge(Topic.SESSION, to=[person.ref])
+
+
+def refuse_open_seat(person: User) -> None:
+    """Raise SeatOpen if this person has a seat, which is told by it alone; inside the caller's transaction.
+
+    The person's row is held, so that no seat is opened meanwhile.
+    """
+    User.objects.select_for_update().get(pk=person.pk)
+    if AuditSeat.objects.filter(person=person, closed_at=None).exists():
+        raise SeatOpen(detail=person.ref)
 
 
 def create_group(slug: str, name: str, *, by: str, now: datetime) -> Group:

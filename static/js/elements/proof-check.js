@@ -11,7 +11,8 @@ class ProofCheck extends HTMLElement {
 
   async #check() {
     try {
-      return await checkEntry({ canon: this.#text('canon'), proof: this.#text('proof'), vkey: this.#text('vkey') });
+      const policy = this.querySelector('[data-policy]') ? this.#text('policy') : '';
+      return await checkEntry({ canon: this.#text('canon'), proof: this.#text('proof'), vkey: this.#text('vkey'), policy });
     } catch (error) {
       return error.code && this.querySelector(`[data-result="${error.code}"]`) ? error.code : 'malformed';
     }

@@ -1,6 +1,7 @@
 /* The proof of one entry, checked with WebCrypto alone. No DOM.
-   Specs: RFC 9162 §2.1.3.2; C2SP signed-note, tlog-checkpoint, tlog-proof. */
+   Specs: RFC 9162 §2.1.3.2; C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-policy, tlog-proof. */
 const ED25519 = 0x01;
+const COSIGNATURE = 0x04;
 const MARK = '\u2014 ';
 const encode = (text) => new TextEncoder().encode(text);
 
@@ -11,15 +12,59 @@ export class Refused extends Error {
   }
 }
 
-/* Returns 'proven', or 'unsigned' where the browser has no Ed25519. Throws Refused: leaf, signature or malformed. */
-export async function checkEntry({ canon, proof, vkey }) {
+/* Returns 'proven', 'witnessed' where the quorum of a policy cosigned too, or 'unsigned' where the browser has no
+   Ed25519. Throws Refused: leaf, signature, cosignature or malformed. */
+export async function checkEntry({ canon, proof, vkey, policy = '' }) {
   const { index, hashes, note } = parseProof(proof);
   const { text, origin, size, root, signatures } = parseCheckpoint(note);
   const computed = await rootFrom({ leaf: await leafHash(canon), index, size, hashes });
   if (!equal(computed, root)) throw new Refused('leaf');
   const key = await parseKey(vkey);
   if (origin !== key.name) throw new Refused('signature');
-  return verifySignature({ text, signatures, key });
+  const signed = await verifySignature({ text, signatures, key });
+  if (signed === 'unsigned' || !policy.trim()) return signed;
+  const trusted = await parsePolicy(policy);
+  const cosigned = await cosigners({ text, signatures, witnesses: trusted.witnesses });
+  return cosigned.size > 0 && isMet(trusted, trusted.quorum, cosigned) ? 'witnessed' : signed;
+}
+
+/* Reads what a quorum needs: witnesses, groups, quorum. The page's own server has checked the rest of the file. */
+export async function parsePolicy(text) {
+  const trusted = { witnesses: new Map(), groups: new Map(), quorum: 'none' };
+  for (const line of text.split('\n')) {
+    const [kind, name, ...rest] = line.split(/[ \t]+/).filter(Boolean);
+    if (kind === 'witness') trusted.witnesses.set(name, await parseKey(rest[0], [COSIGNATURE]).catch(() => null));
+    if (kind === 'group') {
+      const members = rest.slice(1);
+      const count = { any: 1, all: members.length }[rest[0]] ?? number(rest[0]);
+      trusted.groups.set(name, { count, members });
+    }
+    if (kind === 'quorum') trusted.quorum = name;
+  }
+  return trusted;
+}
+
+function isMet(trusted, name, cosigned) {
+  if (name === 'none') return true;
+  const group = trusted.groups.get(name);
+  if (!group) return cosigned.has(name);
+  return group.members.filter((each) => isMet(trusted, each, cosigned)).length >= group.count;
+}
+
+/* Names of the witnesses whose cosignature holds; one that is known and does not is Refused. */
+async function cosigners({ text, signatures, witnesses }) {
+  const found = new Set();
+  for (const [name, key] of witnesses) {
+    for (const { signature } of signatures.filter((one) => key && one.name === key.name && one.id === key.id)) {
+      const time = signature.slice(0, 8).reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
+      const message = encode(`cosignature/v1\ntime ${time}\n${text}`);
+      const imported = await crypto.subtle.importKey('raw', key.raw, { name: 'Ed25519' }, false, ['verify']);
+      const holds = time > 0n && await crypto.subtle.verify('Ed25519', imported, signature.slice(8), message);
+      if (!holds) throw new Refused('cosignature');
+      found.add(name);
+    }
+  }
+  return found;
 }
 
 export async function leafHash(text) {
@@ -62,11 +107,11 @@ export function parseCheckpoint(note) {
   return { text, origin, size: number(size), root: hash32(root), signatures };
 }
 
-async function parseKey(vkey) {
+async function parseKey(vkey, kinds = [ED25519]) {
   const parts = vkey.split('+');
   const [name, id] = parts;
   const raw = bytes(parts.slice(2).join('+'));
-  if (raw.length !== 33 || raw[0] !== ED25519) throw new Refused('malformed');
+  if (raw.length !== 33 || !kinds.includes(raw[0])) throw new Refused('malformed');
   const hashed = await sha256(join(encode(`${name}\n`), raw));
   if (hex(hashed.slice(0, 4)) !== id) throw new Refused('malformed');
   return { name, id, raw: raw.slice(1) };

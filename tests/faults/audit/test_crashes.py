@@ -141,15 +141,25 @@ def test_a_new_generation_embeds_the_last_published_checkpoint_and_never_reuses_
     log = checkpoints.begin_generation("restored", key=key, by="cli:op")
     assert log.origin.endswith("/g2") and log.base == 10
     Sequencer().run_once()
-    first = read.entry(10)
+    first = read.entry(10, scope=read.EVERYTHING)
     assert first.type == "audit.generation.begun" and first.by == "cli:op"
     assert base64.b64decode(first.data["last_checkpoint"]).decode() == published
     assert read.index_of(event_id) == 11
     new = notes.parse_vkey(read.vkey())
-    notes.verify_proof(read.tlog_proof(11), entry=read.entry_bytes(11), keys=[new], origin=new.name)
+    notes.verify_proof(
+        read.tlog_proof(11, scope=read.EVERYTHING),
+        entry=read.entry_bytes(11, scope=read.EVERYTHING),
+        keys=[new],
+        origin=new.name,
+    )
     old = notes.parse_vkey(read.vkey(2))
     assert old.name != new.name
-    notes.verify_proof(read.tlog_proof(2), entry=read.entry_bytes(2), keys=[old], origin=old.name)
+    notes.verify_proof(
+        read.tlog_proof(2, scope=read.EVERYTHING),
+        entry=read.entry_bytes(2, scope=read.EVERYTHING),
+        keys=[old],
+        origin=old.name,
+    )
 
 
 def test_a_database_from_before_the_new_generation_is_found_out(

@@ -64,7 +64,7 @@ def tell() -> None:
 
 def _line(request: "ApprovalRequest", was: str) -> Line:  # type: ignore[name-defined]  # noqa: F821, UP037
     from approvals.models import Receipt
-    from audit.read import entries_of_txn
+    from audit.read import EVERYTHING, entries_of_txn
 
     receipts = list(Receipt.objects.filter(request=request))
     named = [(kept.ref, kept.hash) for kept in receipts if kept.hash == _hash(kept.jws)]
@@ -76,7 +76,7 @@ def _line(request: "ApprovalRequest", was: str) -> Line:  # type: ignore[name-de
         receipts=len(receipts),
         is_receipt_named=(request.receipt_ref, request.receipt_hash) in named,
         tokens=len(request.tokens.all()),
-        entries=dict(Counter(entry.type for entry in entries_of_txn(request.txn))),
+        entries=dict(Counter(entry.type for entry in entries_of_txn(request.txn, scope=EVERYTHING))),
     )
 
 

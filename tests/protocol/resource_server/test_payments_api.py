@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from aims.demo.reporting import Silence
 from aims.demo.resource_server import Face, Payments
 from aims.resource_server import jws, memory, metadata
 from aims.resource_server.guard import Guard
@@ -98,7 +99,7 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         proof_algorithms=jws.ALGORITHMS, memory=InFile(running.ledger), introspect=lambda token: running.active,
         takes_bearer=True, nonces=None, skew_s=10, metadata_url=metadata.well_known_url(running.identifier),
     )  # fmt: skip
-    payments = Payments(checks, running.ledger)
+    payments = Payments(checks, running.ledger, Silence())
     Own.payments, Own.guard, Own.about = payments, checks, payments.about()
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield running

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from aims.demo.foreman import CHANGE
+from aims.demo.reporting import Silence
 from aims.demo.repository import Face, Repository, actors
 from aims.resource_server import jws, metadata
 from aims.resource_server.guard import Guard
@@ -89,7 +90,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         proof_algorithms=jws.ALGORITHMS, memory=InFile(tmp_path / "used.sqlite3"), introspect=running.introspect,
         takes_bearer=False, nonces=None, skew_s=10, metadata_url=metadata.well_known_url(running.identifier),
     )  # fmt: skip
-    repository = Repository(guard, tmp_path / "merged.sqlite3", DOMAIN)
+    repository = Repository(guard, tmp_path / "merged.sqlite3", DOMAIN, Silence())
     Own.repository, Own.guard, Own.about = repository, guard, repository.about()
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield running

@@ -21,7 +21,7 @@ from approvals.models import Decision, PreparedContext, Receipt
 from approvals.services.evidence import receipt_of
 from approvals.verify import verify_receipt
 from audit.canonical import decode
-from audit.read import entry_bytes
+from audit.read import EVERYTHING, entry_bytes
 from tests.support.soft_authenticator import Lies
 from tests.unit.approvals import stage as stages
 from tests.unit.approvals.stage import Stage, entries, nothing_happened, refusals
@@ -233,7 +233,7 @@ def test_no_receipt_is_made_without_the_place_of_the_enrolment(stage: Stage) -> 
 def test_the_receipt_names_the_entry_of_the_enrolment(stage: Stage) -> None:
     stage.approve(stage.open())
     [approval] = claims_of(Receipt.objects.get())["approvals"]
-    entry = decode(entry_bytes(approval["enrolment"]["log_index"]))
+    entry = decode(entry_bytes(approval["enrolment"]["log_index"], scope=EVERYTHING))
     assert (entry["type"], entry["data"]["passkey"]) == ("people.passkey.enrolled", stage.passkey.ref)
     assert entry["data"]["attestation_hash"] == approval["enrolment"]["attestation_hash"]
 

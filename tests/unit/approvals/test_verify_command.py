@@ -7,10 +7,12 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from aims.kit.ids import tagged_hash
+from audit import notes
 from audit.canonical import encode
 from tests.unit.approvals.evidence import Issuer, Signer, claims_of, log_with, statement_with
 
@@ -32,7 +34,13 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def verify(bundle: Path, *names: str) -> str:
-    files = {"receipt": "receipt.jwt", "jwks": "jwks.json", "proof": "entry.tlog-proof", "vkey": "log.vkey"}
+    files = {
+        "receipt": "receipt.jwt",
+        "jwks": "jwks.json",
+        "proof": "entry.tlog-proof",
+        "vkey": "log.vkey",
+        "policy": "policy",
+    }
     out = StringIO()
     call_command("verify", *[part for name in names for part in (f"--{name}", str(bundle / files[name]))], stdout=out)
     return out.getvalue()
@@ -66,3 +74,21 @@ def test_a_file_that_is_no_jwks_is_named(bundle: Path, content: str) -> None:
     (bundle / "jwks.json").write_text(content)
     with pytest.raises(CommandError, match=r"jwks\.json is not a JWKS"):
         verify(bundle, "receipt", "jwks")
+
+
+def test_a_policy_asks_for_cosignatures_on_the_checkpoint(bundle: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    vkey = notes.key_of(key, "w.example", notes.COSIGNATURE)
+    (bundle / "policy").write_text(f"witness w {vkey}\nquorum w\n")
+    asked = ("receipt", "jwks", "proof", "vkey", "policy")
+    with pytest.raises(CommandError, match="at step witnesses"):
+        verify(bundle, *asked)
+    proof = (bundle / "entry.tlog-proof").read_text()
+    text = notes.text_of(notes.parse_proof(proof).note)
+    (bundle / "entry.tlog-proof").write_text(proof + notes.cosign(text, key, "w.example", now=1_795_000_000))
+    assert "witnessed  w" in verify(bundle, *asked)
+    (bundle / "policy").write_text("witness w\n")
+    with pytest.raises(CommandError, match="line 1"):
+        verify(bundle, *asked)
+    with pytest.raises(CommandError, match="--policy needs --proof"):
+        verify(bundle, "receipt", "jwks", "policy")

@@ -112,3 +112,27 @@ def test_what_is_wrong_is_said(checker: Path) -> None:
 def test_a_checkpoint_is_read(checker: Path) -> None:
     found = vectors("c2sp-tlog")["checkpoint_signed_and_cosigned"]
     assert answers(checker, [{"kind": "checkpoint", "note": found["text"]}]) == [8]
+
+
+def policy(*lines: str, quorum: str = "w") -> str:
+    witness = vectors("c2sp-tlog")["witness_vkey"]
+    return "\n".join(["# who is trusted", f"witness w\t{witness} https://w.example", *lines, f"quorum {quorum}", ""])
+
+
+@pytest.mark.spec("C2SP tlog-proof", "Verifying a tlog proof", "the browser counts cosignatures by the policy")
+def test_a_quorum_of_cosignatures_is_seen_and_a_wrong_one_is_said(checker: Path) -> None:
+    right = proof_of()
+    other = "witness x PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+    line = next(line for line in right["proof"].splitlines() if line.startswith("— witness"))
+    forged = line[:40] + ("A" if line[40] != "A" else "B") + line[41:]
+    cases = {
+        "no policy": (proof_of(policy=""), "proven"),
+        "one is asked for": (proof_of(policy=policy()), "witnessed"),
+        "of a group": (proof_of(policy=policy("group g any w", "group h all g", quorum="h")), "witnessed"),
+        "none is asked for": (proof_of(policy=policy(quorum="none")), "witnessed"),
+        "another is asked for": (proof_of(policy=policy(other, "group g all w x", quorum="g")), "proven"),
+        "nobody cosigned": (proof_of(proof=right["proof"].replace(line + "\n", ""), policy=policy()), "proven"),
+        "forged": (proof_of(proof=right["proof"].replace(line, forged), policy=policy()), "cosignature"),
+    }
+    said = answers(checker, [given for given, _ in cases.values()])
+    assert dict(zip(cases, said, strict=True)) == {name: code for name, (_, code) in cases.items()}

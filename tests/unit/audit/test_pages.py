@@ -19,6 +19,9 @@ from audit.canonical import decode
 from audit.models import InboxRow
 from audit.read import Filter
 from audit.sequencer import Sequencer
+from audit.timeline import gather
+from audit.timeline import views as timeline
+from audit.timeline.extras import NO_EXTRAS
 from audit.write import NOBODY, FailuresCounted, record
 from tests.support.log import Recorder
 
@@ -33,8 +36,13 @@ class Person:
     ref: str = "usr_ben"
     is_authenticated: bool = True
 
+    limits: Any = None
+
     def has_role(self, role: str) -> bool:
         return role in self.roles
+
+    def log_limits(self) -> Any:
+        return self.limits
 
 
 BEN, CY = Person(frozenset({"auditor"})), Person(frozenset({"approver", "owner"}))
@@ -48,7 +56,10 @@ def labels(refs: Collection[str]) -> Mapping[str, str]:
 def ask(view: Any, person: Person = BEN, query: str = "", **values: Any) -> HttpResponse:
     request = RequestFactory().get(f"/audit/{query}")
     request.user = person  # type: ignore[assignment]
-    extra = {} if view in (views.newer_view, views.proof_view) else {"labels": labels}
+    extra: dict[str, Any] = (
+        {} if view in (views.newer_view, views.proof_view, timeline.redirect_view) else {"labels": labels}
+    )
+    extra |= {"extras": NO_EXTRAS} if view is timeline.story_view else {}
     return views.guarded(view, **extra)(request, **values)
 
 
@@ -62,6 +73,7 @@ def caught(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return HttpResponse(template)
 
     monkeypatch.setattr(views, "render", catch)
+    monkeypatch.setattr(timeline, "render", catch)
     return shown
 
 
@@ -85,7 +97,7 @@ def test_auditors_and_admins_read_others_are_told_why_not(told: Sequencer) -> No
     for view, values in (
         (views.list_view, {}),
         (views.entry_view, {"index": 1}),
-        (views.timeline_view, {"txn": "txn_1"}),
+        (timeline.story_view, {"kind": "txn", "ref": "txn_1"}),
     ):
         with pytest.raises(PermissionDenied, match="Ask an admin"):
             ask(view, CY, **values)
@@ -134,38 +146,68 @@ def test_names_stand_beside_references(told: Sequencer, caught: list[dict[str, A
     ],
 )
 def test_each_filter_finds_what_it_names(told: Sequencer, filter: Filter, indexes: list[int]) -> None:
-    assert [entry.index for entry in read.latest(filter)] == indexes
+    assert [entry.index for entry in read.latest(filter, scope=read.EVERYTHING)] == indexes
 
 
 def test_a_span_of_time_is_cut_at_both_ends(told: Sequencer) -> None:
-    at = read.entry(30).recorded_at
-    assert not read.latest(Filter(since_at=at + timedelta(hours=1)))
-    assert not read.latest(Filter(until_at=at - timedelta(hours=1)))
-    assert len(read.latest(Filter(since_at=at - timedelta(hours=1), until_at=at + timedelta(hours=1)), limit=999)) == 63
+    at = read.entry(30, scope=read.EVERYTHING).recorded_at
+    assert not read.latest(Filter(since_at=at + timedelta(hours=1)), scope=read.EVERYTHING)
+    assert not read.latest(Filter(until_at=at - timedelta(hours=1)), scope=read.EVERYTHING)
+    around = Filter(since_at=at - timedelta(hours=1), until_at=at + timedelta(hours=1))
+    assert len(read.latest(around, limit=999, scope=read.EVERYTHING)) == 63
 
 
 def test_a_page_is_never_longer_than_its_limit(sequencer: Sequencer, happen: Recorder) -> None:
     happen(230)
     sequencer.run_once()
-    assert len(read.latest(Filter(), limit=10_000)) == read.PAGE_MAX
+    assert len(read.latest(Filter(), limit=10_000, scope=read.EVERYTHING)) == read.PAGE_MAX
 
 
 def test_an_entry_shows_its_exact_bytes_its_proof_and_the_key(told: Sequencer, caught: list[dict[str, Any]]) -> None:
     ask(views.entry_view, index=61)
-    assert caught[0]["canon"].encode() == read.entry_bytes(61)
-    assert caught[0]["proof"] == read.tlog_proof(61) and caught[0]["vkey"] == read.vkey()
+    assert caught[0]["canon"].encode() == read.entry_bytes(61, scope=read.EVERYTHING)
+    assert caught[0]["proof"] == read.tlog_proof(61, scope=read.EVERYTHING) and caught[0]["vkey"] == read.vkey()
     with pytest.raises(Http404):
         ask(views.entry_view, index=9999)
-    assert ask(views.proof_view, index=61).content.decode() == read.tlog_proof(61)
+    assert ask(views.proof_view, index=61).content.decode() == read.tlog_proof(61, scope=read.EVERYTHING)
     with pytest.raises(Http404):
         ask(views.proof_view, index=9999)
 
 
-def test_a_timeline_tells_one_transaction_in_its_order(told: Sequencer, caught: list[dict[str, Any]]) -> None:
-    ask(views.timeline_view, txn="txn_1")
-    assert [step["row"].index for step in caught[0]["steps"]] == [61, 62]
-    with pytest.raises(Http404):
-        ask(views.timeline_view, txn="txn_none")
+def test_a_timeline_tells_one_story_in_its_order_and_records_that_it_was_read(
+    told: Sequencer, caught: list[dict[str, Any]]
+) -> None:
+    ask(timeline.story_view, kind="txn", ref="txn_1")
+    assert [line.entries for line in caught[0]["lines"]] == [(61,), (62,)]
+    assert decode(bytes(InboxRow.objects.get().payload))["data"] == {"page": "timeline", "at": "txn_1", "query": []}
+    for kind, ref, count in (("agent", COURIER, 2), ("person", "usr_ada", 2)):
+        ask(timeline.story_view, kind=kind, ref=ref)
+        assert len(caught[-1]["lines"]) == count
+    for kind, ref in (("txn", "txn_none"), ("txn", "a b"), ("colour", "red"), ("grant", "grt_none"), ("trace", '"')):
+        with pytest.raises(Http404):
+            ask(timeline.story_view, kind=kind, ref=ref)
+    answer = ask(timeline.redirect_view, txn="txn_1")
+    assert answer["Location"] == "/audit/timeline/txn/txn_1/"
+
+
+def test_a_long_story_is_told_a_page_at_a_time(
+    told: Sequencer, caught: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "PAGE", 1)
+    monkeypatch.setattr(gather, "RECENT", 1)
+    for kind, ref, first, second in (("txn", "txn_1", 61, 62), ("agent", COURIER, 62, 61)):
+        ask(timeline.story_view, kind=kind, ref=ref)
+        assert [line.entries for line in caught[-1]["lines"]] == [(first,)]
+        onward = caught[-1]["later"] or caught[-1]["earlier"]
+        ask(timeline.story_view, query=onward, kind=kind, ref=ref)
+        assert [line.entries for line in caught[-1]["lines"]] == [(second,)]
+
+
+def test_who_sees_a_part_of_the_log_sees_that_part_of_a_story(told: Sequencer) -> None:
+    nobodys = read.Scope(agents=frozenset({"spiffe://example.org/other"}), since_at=None, until_at=None)
+    assert read.timeline("txn", "txn_1", scope=nobodys).story.steps == ()
+    whole = read.timeline("txn", "txn_1", scope=read.EVERYTHING).story
+    assert whole.is_whole and [step.first.index for step in whole.steps] == [61, 62]
 
 
 def test_the_list_learns_how_many_are_new(told: Sequencer, caught: list[dict[str, Any]]) -> None:
@@ -184,4 +226,4 @@ def test_entries_as_a_bundle_are_for_readers_only(told: Sequencer) -> None:
         length = int.from_bytes(raw[:2])
         found.append(raw[2 : 2 + length])
         raw = raw[2 + length :]
-    assert found == [read.entry_bytes(index) for index in range(63)]
+    assert found == [read.entry_bytes(index, scope=read.EVERYTHING) for index in range(63)]

@@ -24,7 +24,7 @@ SIGNED_WITHIN_S = 20  # a hang is the fault sought here; how fast it is, tests/b
 def test_the_birth_of_log_and_key_is_the_first_entry(sequencer: Sequencer, happen: Recorder) -> None:
     happen(2)
     assert sequencer.run_once() == 3
-    born = read.entry(0)
+    born = read.entry(0, scope=read.EVERYTHING)
     assert born.type == "audit.log.begun" and born.data["vkey"] == read.vkey()
 
 
@@ -39,7 +39,12 @@ def test_every_entry_gets_the_place_it_came_in_and_a_proof(sequencer: Sequencer,
     assert [read.index_of(event_id) for event_id in ids] == list(range(1, 301))
     key = notes.parse_vkey(read.vkey())
     for index in (0, 1, 255, 256, 300):
-        notes.verify_proof(read.tlog_proof(index), entry=read.entry_bytes(index), keys=[key], origin=key.name)
+        notes.verify_proof(
+            read.tlog_proof(index, scope=read.EVERYTHING),
+            entry=read.entry_bytes(index, scope=read.EVERYTHING),
+            keys=[key],
+            origin=key.name,
+        )
     assert not InboxRow.objects.exists()
 
 
@@ -51,9 +56,9 @@ def test_what_is_not_numbered_or_not_signed_has_no_proof(sequencer: Sequencer, h
     assert read.index_of(event_id) is None
     tree.drain()
     with pytest.raises(NoSuchEntry):
-        read.tlog_proof(1)
+        read.tlog_proof(1, scope=read.EVERYTHING)
     with pytest.raises(NoSuchEntry):
-        read.entry_bytes(2)
+        read.entry_bytes(2, scope=read.EVERYTHING)
 
 
 def test_without_growth_nothing_is_signed(sequencer: Sequencer, happen: Recorder) -> None:

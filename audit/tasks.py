@@ -1,0 +1,34 @@
+"""Sweeps of this room. They carry no arguments: what is due stands in the tables."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from celery import shared_task
+
+from audit import partitions, rollups, tree
+from audit.exports import services as exports
+
+
+@shared_task(name="audit.close_months")
+def close_months() -> None:
+    """Close the months that are over, judged by the newest entry: a later one can't fall into them any more."""
+    partitions.close(tree.moment())
+
+
+@shared_task(name="audit.fold_counts")
+def fold_counts() -> None:
+    """Fold the counts of hours that are long past into days. Whoever numbers entries adds to the newest hour only."""
+    rollups.fold(tree.moment() - rollups.HOURS_KEPT)
+
+
+@shared_task(name="audit.run_exports")
+def run_exports() -> None:
+    """Make one export that is due; the next one is found by the next tick, in this worker or another."""
+    exports.run_due(now=datetime.now(UTC))
+
+
+@shared_task(name="audit.expire_exports")
+def expire_exports() -> None:
+    """Delete the bundles whose time is up, and what crashes left behind."""
+    exports.expire(now=datetime.now(UTC))
