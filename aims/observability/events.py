@@ -8,7 +8,7 @@ from audit.write import Event
 
 
 @dataclass(frozen=True, kw_only=True)
-class EventReported(Event, type="observability.event.reported", title="Said what it did", tone="info"):
+class EventReported(Event, type="observability.event.reported", title="Said what it did", tone="info", part="report"):
     """A claim of ``by``, never our own observation. kind: of ``reports.KINDS``. side: ``agent`` or ``resource``.
 
     report: hash of the signed event, None for a span of OpenTelemetry, which nobody signed. at_ms: when, by the reporter's
@@ -54,3 +54,30 @@ class SpansReceived(Event, type="observability.spans.received", title="Took span
     taken: int
     dropped: dict[str, int]
     contents: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingOpened(Event, type="observability.finding.opened", title="Found something", tone="waiting"):
+    """A rule found something. evidence: indexes of the entries that show it."""
+
+    finding: str
+    rule: str
+    version: int
+    severity: str
+    evidence: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingAcknowledged(Event, type="observability.finding.acknowledged", title="Took up a finding", tone="info"):
+    finding: str
+    rule: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingClosed(Event, type="observability.finding.closed", title="Closed a finding", tone="info"):
+    """reason: ``mended``, ``expected``, ``mistaken`` or ``elsewhere``. count: how often it was seen by then."""
+
+    finding: str
+    rule: str
+    reason: str
+    count: int
