@@ -8,12 +8,14 @@ from celery import shared_task
 
 from audit import partitions, rollups, tree
 from audit.exports import services as exports
+from audit.search import indexes
 
 
 @shared_task(name="audit.close_months")
 def close_months() -> None:
     """Close the months that are over, judged by the newest entry: a later one can't fall into them any more."""
     partitions.close(tree.moment())
+    indexes.complete()
 
 
 @shared_task(name="audit.fold_counts")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from django.db import connection
 
+from audit import partitions
 from audit.partitions import Month, Partition
 
 # The words of the strings within data, and of its numbers. What is no word is checked in the bytes again, so it may hold more.
@@ -27,6 +28,19 @@ def of_closed(partition: Partition) -> list[str]:
         return []
     table = partition.month.table
     return [f"CREATE INDEX {table}{_SUFFIX} ON {table} USING gin (audit_words(canon)) WITH (fastupdate = off)"]
+
+
+def complete() -> list[Month]:
+    """Give every closed month its index of words; return those that got one. A crash in between leaves the rest for next time."""
+    done = []
+    for partition in partitions.existing():
+        statements = of_closed(partition) if partition.is_closed else []
+        for statement in [*statements, f"ANALYZE {partition.month.table}"] if statements else []:
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        if statements:
+            done.append(partition.month)
+    return done
 
 
 def indexed() -> frozenset[Month]:

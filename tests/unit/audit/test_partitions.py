@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from audit import partitions
 from audit.models import Entry
 from audit.partitions import Month
+from audit.search import indexes
 from audit.sequencer import Sequencer
 from tests.support.log import Recorder
 
@@ -106,3 +107,15 @@ def test_an_index_twice_stops_the_log(sequencer: Sequencer, happen: Recorder) ->
     happen(1)
     with pytest.raises(Exception, match="stands in the table but not in the tree"):
         sequencer.run_once()
+
+
+@pytest.mark.scaled
+def test_a_closed_month_gets_its_index_of_words_once(sequencer: Sequencer, happen: Recorder) -> None:
+    happen(3)
+    sequencer.run_once()
+    month = Month.of(datetime.now(UTC))
+    assert indexes.complete() == []
+    partitions.close(month.later(1).begins_at)
+    assert indexes.complete() == [month]
+    assert indexes.complete() == []
+    assert indexes.indexed() == {month}
