@@ -108,6 +108,29 @@ class Rollup(models.Model):
     n = models.BigIntegerField()
 
 
+class Tally(models.Model):
+    """Rollups of a month that is over, or of a day by decision alone, added up. See ``search.tallies``.
+
+    at: its first moment, in UTC.
+    """
+
+    class Grain(models.TextChoices):
+        """What is added up."""
+
+        DAY = "day"
+        MONTH = "month"
+
+    pk = models.CompositePrimaryKey("grain", "at", "key")
+    grain = models.CharField(max_length=5, choices=Grain)
+    at = models.DateTimeField()
+    key = models.BinaryField(max_length=16)
+    agent = models.CharField(max_length=REFERENCE_MAX)
+    type = models.CharField(max_length=120)
+    decision = models.CharField(max_length=16)
+    resource = models.CharField(max_length=REFERENCE_MAX)
+    n = models.BigIntegerField()
+
+
 class Term(models.Model):
     """A value that a column of the log has in a month. See ``search.terms``. month: as 202611, in UTC."""
 
