@@ -140,6 +140,20 @@ class Term(models.Model):
     month = models.PositiveIntegerField()
 
 
+class SavedSearch(models.Model):
+    """A query under a name. owner: ref of the person who keeps it. Deleting it changes nothing in the log."""
+
+    slug = models.CharField(max_length=22, primary_key=True)
+    owner = models.CharField(max_length=REFERENCE_MAX)
+    name = models.CharField(max_length=80)
+    query = models.CharField(max_length=2000)
+    is_shared = models.BooleanField()
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["owner"], name="audit_search_by_owner")]
+
+
 class Tile(models.Model):
     """Up to 256 hashes of one level. Full tiles never change; the right edge only grows. Spec: C2SP tlog-tiles."""
 
