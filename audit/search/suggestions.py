@@ -21,7 +21,7 @@ LOOKED_AT_MAX = 2_000  # values whose names are compared
 TIMES = ("15m", "1h", "24h", "7d", "30d", "today", "yesterday")
 # The word that ends where the cursor is, with the field before it; within a list (a b) too.
 _HERE = re.compile(
-    r'(?:^|(?<=[\s(]))-?(?:(?P<field>[A-Za-z_]+):\(?(?:[^\s()"]+ )*)?(?P<word>[^\s()":]*(?::[^\s()"]*)?)$'
+    r'(?:^|(?<=[\s(]))-?(?:(?P<field>[A-Za-z_]+):(?:\((?:[^\s()"]+ )*)?)?(?P<word>[^\s()":]*(?::[^\s()"]*)?)$'
 )
 
 Labels = Callable[[Collection[str]], Mapping[str, str]]
