@@ -30,6 +30,7 @@ SWEEPS = {
     "observability.forget": timedelta(minutes=10),
     "people.close_seats": timedelta(minutes=1),
     "compliance.expire_consents": timedelta(minutes=1),
+    "compliance.measure": timedelta(hours=1),
     "audit.close_months": timedelta(hours=1),
     "audit.fold_counts": timedelta(hours=1),
     "audit.add_up_counts": timedelta(hours=1),

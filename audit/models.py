@@ -108,8 +108,8 @@ class Rollup(models.Model):
     n = models.BigIntegerField()
 
 
-class Tally(models.Model):
-    """Rollups of a month that is over, or of a day by decision alone, added up. See ``search.tallies``.
+class PeriodCount(models.Model):
+    """Rollups of a month that is over, or of a day by decision alone, added up. See ``search.periods``.
 
     at: its first moment, in UTC.
     """

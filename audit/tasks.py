@@ -8,7 +8,7 @@ from celery import shared_task
 
 from audit import partitions, rollups, tree
 from audit.exports import services as exports
-from audit.search import tallies
+from audit.search import periods
 
 
 @shared_task(name="audit.close_months")
@@ -26,7 +26,7 @@ def fold_counts() -> None:
 @shared_task(name="audit.add_up_counts")
 def add_up_counts() -> None:
     """Add up the counts of days and months that are over, so that a search of a year reads few of them."""
-    tallies.catch_up(tree.moment())
+    periods.catch_up(tree.moment())
 
 
 @shared_task(name="audit.run_exports")

@@ -16,9 +16,9 @@ from operator import and_, or_
 from django.db.models import Min, Q, QuerySet, Sum
 
 from audit import tree
-from audit.models import Rollup, Tally
+from audit.models import PeriodCount, Rollup
 from audit.rollups import HOURS_KEPT
-from audit.search import tallies
+from audit.search import periods
 from audit.search.deadline import Deadline
 from audit.search.finding import Search
 from audit.search.sql import Ground, span_of
@@ -143,11 +143,11 @@ class _Rolled:
         return Counts(sums.total, True, bars, sums.facets())
 
     def _kinds(self, start: datetime, end: datetime) -> Iterator[tuple[str, str, str, str, int]]:
-        """Yield how many there are of each kind: whole months from their tallies, the rest from the rollups."""
-        first, last = _months(start, min(end, tallies.until() or start))
-        parts: list[QuerySet[Rollup] | QuerySet[Tally]]
+        """Yield how many there are of each kind: whole months from their periods, the rest from the rollups."""
+        first, last = _months(start, min(end, periods.until() or start))
+        parts: list[QuerySet[Rollup] | QuerySet[PeriodCount]]
         if first < last:
-            months = Tally.objects.filter(grain=tallies.MONTH, at__gte=first, at__lt=last)
+            months = PeriodCount.objects.filter(grain=periods.MONTH, at__gte=first, at__lt=last)
             parts = [self._rollups(start, first), months, self._rollups(last, end)]
         else:
             parts = [self._rollups(start, end)]
@@ -160,15 +160,15 @@ class _Rolled:
         if is_hourly and start < hours_from:  # what was folded into days is told apart by the entries alone
             yield from ((at, decision, n) for at, _a, _t, decision, _r, n in self._entries(start, end))
             return
-        tallied = tallies.until()
-        if self._is_whole and not is_hourly and tallied:
+        counted_until = periods.until()
+        if self._is_whole and not is_hourly and counted_until:
             first = _ceiling(start, ONE_DAY)
-            tallied = min(tallied, _floor(end, ONE_DAY))
-            if first < tallied:
-                days = Tally.objects.filter(grain=tallies.DAY, at__gte=first, at__lt=tallied)
+            counted_until = min(counted_until, _floor(end, ONE_DAY))
+            if first < counted_until:
+                days = PeriodCount.objects.filter(grain=periods.DAY, at__gte=first, at__lt=counted_until)
                 yield from days.values_list("at", "decision", "n")
                 yield from self._hours(start, first)
-                start = tallied
+                start = counted_until
         yield from self._hours(start, end)
 
     def _hours(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, str, int]]:
@@ -224,7 +224,7 @@ def _bars(moments: Iterable[tuple[datetime, str, int]], since: datetime | None, 
 def _months(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     """Return the whole months between two moments: the first one's beginning, and the last one's end."""
     begins = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (begins if begins == start else tallies.next_month(begins)), end.replace(
+    return (begins if begins == start else periods.next_month(begins)), end.replace(
         day=1, hour=0, minute=0, second=0, microsecond=0
     )
 

@@ -17,7 +17,7 @@ from audit.canonical import encode
 from audit.entries import EntryView
 from audit.models import Entry, Head
 from audit.read import EVERYTHING, each, newest, parse
-from audit.search import indexes, syntax, tallies, terms
+from audit.search import indexes, periods, syntax, terms
 from audit.search.counts import count
 from audit.search.deadline import Deadline
 from audit.search.errors import QueryError
@@ -174,7 +174,7 @@ def fill() -> None:
     terms.rebuild()
     rollups.rebuild()
     rollups.fold(rows[-1].recorded_at - rollups.HOURS_KEPT)
-    tallies.rebuild(rows[-1].recorded_at)
+    periods.rebuild(rows[-1].recorded_at)
     with connection.cursor() as cursor:
         for month in partitions.existing():
             if month.month.later(1).begins_at < NOW:

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [("audit", "0007_terms")]
     operations = [
         migrations.CreateModel(
-            name="Tally",
+            name="PeriodCount",
             fields=[
                 (
                     "pk",

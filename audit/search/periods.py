@@ -1,6 +1,6 @@
 """Rollups added up once their time is over: a month kind by kind, a day by decision alone. A year is then counted in milliseconds.
 
-A day is added up after an entry of a later one stands, since moments never fall. A tally is a cache and proves nothing:
+A day is added up after an entry of a later one stands, since moments never fall. A count is a cache and proves nothing:
 ``rebuild`` makes it anew.
 """
 
@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from django.db import transaction
 from django.db.models import Min, Sum
 
-from audit.models import Rollup, Tally
+from audit.models import PeriodCount, Rollup
 
-DAY, MONTH = Tally.Grain.DAY, Tally.Grain.MONTH
+DAY, MONTH = PeriodCount.Grain.DAY, PeriodCount.Grain.MONTH
 ONE_DAY = timedelta(days=1)
 _KIND = ("agent", "type", "decision", "resource")
 
@@ -38,13 +38,13 @@ def catch_up(moment: datetime) -> int:
 
 def until() -> datetime | None:
     """Return the first moment that is not added up yet; None where nothing is."""
-    newest = Tally.objects.filter(grain=DAY).order_by("-at").values_list("at", flat=True).first()
+    newest = PeriodCount.objects.filter(grain=DAY).order_by("-at").values_list("at", flat=True).first()
     return newest + ONE_DAY if newest else None
 
 
 def rebuild(moment: datetime) -> int:
     """Add everything up again. Nobody may catch up meanwhile."""
-    Tally.objects.all().delete()
+    PeriodCount.objects.all().delete()
     return catch_up(moment)
 
 
@@ -73,12 +73,12 @@ def _add_up(day: datetime) -> None:
     )
 
 
-def _store(grain: Tally.Grain, at: datetime, rows: Iterable[Row]) -> None:
-    Tally.objects.bulk_create(_made(grain, at, rows), batch_size=1_000, ignore_conflicts=True)
+def _store(grain: PeriodCount.Grain, at: datetime, rows: Iterable[Row]) -> None:
+    PeriodCount.objects.bulk_create(_made(grain, at, rows), batch_size=1_000, ignore_conflicts=True)
 
 
-def _made(grain: Tally.Grain, at: datetime, rows: Iterable[Row]) -> Iterator[Tally]:
+def _made(grain: PeriodCount.Grain, at: datetime, rows: Iterable[Row]) -> Iterator[PeriodCount]:
     for key, agent, kind, decision, resource, n in rows:
-        yield Tally(
+        yield PeriodCount(
             grain=grain, at=at, key=bytes(key), agent=agent, type=kind, decision=decision, resource=resource, n=n
         )
