@@ -272,4 +272,5 @@ def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-_reader = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)  # json.loads would make one each time
+# json.loads would make one for each.
+_reader = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
