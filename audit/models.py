@@ -108,6 +108,15 @@ class Rollup(models.Model):
     n = models.BigIntegerField()
 
 
+class Term(models.Model):
+    """A value that a column of the log has in a month. See ``search.terms``. month: as 202611, in UTC."""
+
+    pk = models.CompositePrimaryKey("field", "value", "month")
+    field = models.CharField(max_length=16)
+    value = models.CharField(max_length=REFERENCE_MAX)
+    month = models.PositiveIntegerField()
+
+
 class Tile(models.Model):
     """Up to 256 hashes of one level. Full tiles never change; the right edge only grows. Spec: C2SP tlog-tiles."""
 

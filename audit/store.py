@@ -5,7 +5,7 @@ The ORM would build an object and a parameter list for each of the thousands; th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +14,14 @@ from django.db import connection
 from audit import rollups
 from audit.models import Entry
 from audit.rollups import Kind
+from audit.search import terms
 
 _FACTS = ("action", "agent", "decision", "posture", "remediation", "resource", "subject", "txn")
 COLUMNS = ("index", "event_id", "type", "by", "occurred_at", "recorded_at", *_FACTS, "canon")
 _RECORDED_AT = COLUMNS.index("recorded_at")
 _KIND = [COLUMNS.index(name) for name in ("agent", "type", "decision", "resource")]
+_RECORDED_AT = COLUMNS.index("recorded_at")
+_TERMS = [(field, COLUMNS.index(field)) for field in terms.FIELDS]
 _TABLE = Entry._meta.db_table
 _NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
 _MARKS = ", ".join(["%s"] * len(COLUMNS))
@@ -45,7 +48,20 @@ def counted_as(row: Row) -> tuple[datetime, Kind]:
 
 
 def insert_entries(rows: Sequence[Row]) -> None:
-    """Insert entries in the caller's transaction."""
+    """Insert entries in the caller's transaction, and note what values they have."""
+    _insert(rows)
+    terms.add(_terms(rows))
+
+
+def _terms(rows: Sequence[Row]) -> Iterator[terms.Noted]:
+    for row in rows:
+        month = terms.month_of(row[_RECORDED_AT])
+        for field, at in _TERMS:
+            if row[at] is not None:
+                yield field, row[at], month
+
+
+def _insert(rows: Sequence[Row]) -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             with connection.wrap_database_errors, cursor.copy(f"COPY {_TABLE} ({_NAMES}) FROM STDIN") as copy:

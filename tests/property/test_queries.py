@@ -14,7 +14,7 @@ from audit.canonical import encode
 from audit.entries import EntryView
 from audit.models import Entry
 from audit.read import EVERYTHING, each, newest, parse
-from audit.search import syntax
+from audit.search import syntax, terms
 from audit.search.errors import QueryError
 from audit.search.fields import FIELDS, MEMBERS, REFERENCE_COLUMNS, WORD_COLUMNS, Kind, columns_of
 from audit.search.moments import Moment, moment
@@ -142,6 +142,7 @@ def fill() -> None:
         times = {"occurred_at": at, "recorded_at": at}
         rows.append(Entry(index=index, event_id=event_id, **said, **times, canon=encode(entry)))
     Entry.objects.bulk_create(rows)
+    terms.rebuild()
 
 
 def fits(tree: Tree, entry: EntryView) -> bool:
@@ -153,7 +154,10 @@ def fits(tree: Tree, entry: EntryView) -> bool:
     if isinstance(tree, AnyOf):
         return any(fits(part, entry) for part in tree.parts)
     if isinstance(tree, Word):
-        said = [*strings(entry.data), *(getattr(entry, column) or "" for column in WORD_COLUMNS)]
+        if not tree.is_prefix and tree.text in (entry.txn, entry.event_id):
+            return True
+        columns = [column for column in WORD_COLUMNS if column not in ("txn", "event_id")]
+        said = [*strings(entry.data), *(getattr(entry, column) or "" for column in columns)]
         return any(holds(text, tree.text, tree.is_prefix) for text in said)
     if isinstance(tree, Present):
         return is_present(tree.field, entry)
