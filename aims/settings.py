@@ -93,6 +93,7 @@ INSTALLED_APPS = [
     "aims.authentication",
     "aims.authorization",
     "aims.observability",
+    "aims.compliance",
     "aims.console",
     "approvals",
     "audit",

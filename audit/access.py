@@ -20,7 +20,9 @@ from django.utils.translation import gettext as _
 Page = Callable[..., HttpResponse]
 Rows = TypeVar("Rows", bound=Model)
 ROLES = ("auditor", "admin")
-GRAIN = timedelta(hours=1)  # what rollups can be cut by; a period that ends within an hour would be told by its counts
+GRAIN = timedelta(
+    days=1
+)  # what old rollups can be cut by; a period that ended within a day would be told by its counts
 
 
 class Placed(Protocol):
@@ -37,7 +39,7 @@ class Scope:
     """The part of the log that a reader may see; the rest does not exist for them, nor is it counted.
 
     agents: the identifiers whose entries are within, by their ``agent``; None for all entries, also those about no
-    agent. since_at: the first moment within, until_at: the first one after it, both as recorded and on the hour (UTC).
+    agent. since_at: the first moment within, until_at: the first one after it, both as recorded and at midnight (UTC).
     """
 
     agents: frozenset[str] | None

@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet
 from audit import merkle, notes, proving, tree, trust
 from audit.access import EVERYTHING as EVERYTHING
 from audit.access import Scope as Scope
+from audit.access import scope_of as scope_of
 from audit.checkpoints import current_log
 from audit.entries import EntryView as EntryView
 from audit.entries import views_of
@@ -94,6 +95,17 @@ def _refuse_gone(index: int) -> None:
 def entries_of_txn(txn: str, *, scope: Scope) -> list[EntryView]:
     """Return everything that happened in one transaction, in its order; the first TIMELINE_MAX."""
     return views_of(scope.restrict(Entry.objects.filter(txn=txn)).order_by("index")[:TIMELINE_MAX])
+
+
+def readings(person: str, *, before: int | None = None, limit: int = PAGE_DEFAULT) -> list[EntryView]:
+    """Return what a person has read and taken, or a machine for them, newest first: the entries about the log itself.
+
+    They are about what the reader did, so no scope cuts them. person: ref.
+    """
+    found = Entry.objects.filter(Q(by=person) | Q(subject=person), _type("audit.*"))
+    if before is not None:
+        found = found.filter(index__lt=before)
+    return views_of(found.order_by("-index")[: min(limit, PAGE_MAX)])
 
 
 def index_of(event_id: str) -> int | None:

@@ -28,7 +28,7 @@ class Role(models.TextChoices):
 
 @dataclass(frozen=True, kw_only=True)
 class LogLimits:
-    """The part of the audit log that a seat gives. agents: identifiers, None for all. On the hour, as recorded."""
+    """The part of the audit log that a seat gives. agents: identifiers, None for all. At midnight (UTC), as recorded."""
 
     agents: frozenset[str] | None
     since_at: datetime | None
@@ -94,7 +94,7 @@ class AuditSeat(models.Model):
     """An auditor's role that ends by itself, and what part of the log it opens. One open seat a person.
 
     holding: the role, whose end is the seat's: who asks for the role at any moment gets the right answer, swept or not.
-    agents: their identifiers, None for all. period_since_at, period_until_at: of the log, on the hour (UTC).
+    agents: their identifiers, None for all. period_since_at, period_until_at: of the log, at midnight (UTC).
     closed_at: when it was ended, or when the sweep found it over. Admins are bound by no seat.
     """
 

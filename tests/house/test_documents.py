@@ -39,6 +39,8 @@ from aims.authorization.services import (
 )
 from aims.authorization.services import backchannel as requests
 from aims.authorization.services import documents as client_documents
+from aims.compliance import consent_bytes
+from aims.compliance.services import consents
 from aims.console import live
 from aims.credentials import bundles, jwks
 from aims.credentials.services import bundles as bundle_verbs
@@ -174,6 +176,8 @@ def _limits() -> list[str]:
         f"trust bundle | {bundle_verbs.BUNDLE_MAX_BYTES // kib} KiB, {bundles.BUNDLE_KEYS_MAX} keys;",
         f"auditor's seat | a guest's {seats.GUEST_MAX.days} days at most, prolonged by an admin; {seats.AGENTS_MAX} agents,"
         f" {seats.AGENTS_MAX_BYTES // kib} KiB of identifiers |",
+        f"consent of a second person | {consents.LIFETIME.total_seconds() / 3600:.0f} h from asking to doing, signed within"
+        f" {consent_bytes.LIFETIME_MAX_S // 60} minutes; {consents.OPEN_MAX} open of one asker; note {consents.NOTE_MAX:,} characters |",
         f"prepared decision | signed within {context.LIFETIME_MAX_S // 60} minutes",
         f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",
         f"a query has {language.QUERY_MAX:,} characters, {language.TERMS_MAX} terms, {language.NESTING_MAX} parentheses",

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from aims.kit.nudge import Topic, nudge
 from aims.people import events
 from aims.people.errors import FieldRefused, PersonInactive, SeatClosed, SeatNeedsEnd, SeatUseless
 from aims.people.models import AuditSeat, Role, RoleHolding, User
-from aims.people.queries import person_by_email, roles_held
+from aims.people.queries import person_by_email
 from aims.people.services.enrolment import invite
 from aims.people.services.entries import about
 from aims.people.services.persons import create_person, refuse_open_seat
@@ -23,14 +23,14 @@ GUEST_MAX = timedelta(days=90)
 AGENTS_MAX = 50
 AGENTS_MAX_BYTES = 8 * 1024  # together: the entry of the seat names them all
 SWEPT_AT_ONCE = 100
-_HOUR_S = 3600
+_DAY_S = 86_400  # the log counts old entries by the day: a bound within one would be told by its counts
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeatTerms:
     """What a seat opens and for how long. until_at: its end, None only for one of the house.
 
-    agents: identifiers that the face above has found, None for all. period_since_at, period_until_at: of the log, on the hour.
+    agents: identifiers that the face above has found, None for all. period_since_at, period_until_at: of the log, at midnight (UTC).
     """
 
     is_guest: bool
@@ -51,8 +51,7 @@ def open_seat(
     with transaction.atomic():
         person, token = _seated(person_or_email, name, by, now)
         refuse_open_seat(person)
-        if roles_held(person, at=now) & {Role.ADMIN, Role.AUDITOR}:
-            raise SeatUseless(detail=person.ref)
+        _refuse_readers(person, now)
         holding = RoleHolding.objects.create(person=person, role=Role.AUDITOR, since_at=now, until_at=terms.until_at)
         seat = AuditSeat.objects.create(
             person=person,
@@ -149,13 +148,20 @@ def _seated(person_or_email: User | str, name: str, by: str, now: datetime) -> t
     return person, "" if has_key else invite(person, by=by, now=now)
 
 
+def _refuse_readers(person: User, now: datetime) -> None:
+    """Raise SeatUseless for who reads everything, also by a role whose giver's clock was ahead of ours."""
+    held = person.role_holdings.filter(role__in=[Role.ADMIN, Role.AUDITOR])
+    if held.filter(Q(until_at=None) | Q(until_at__gt=now)).exists():
+        raise SeatUseless(detail=person.ref)
+
+
 def _check(terms: SeatTerms, now: datetime) -> None:
     if terms.until_at is None and terms.is_guest:
         raise SeatNeedsEnd
     if terms.until_at is not None and (terms.until_at <= now or terms.is_guest and terms.until_at > now + GUEST_MAX):
         raise SeatNeedsEnd
     for moment in (terms.period_since_at, terms.period_until_at):
-        if moment is not None and moment.timestamp() % _HOUR_S:
+        if moment is not None and moment.timestamp() % _DAY_S:
             raise FieldRefused(detail="period")
     if terms.period_since_at and terms.period_until_at and terms.period_since_at >= terms.period_until_at:
         raise FieldRefused(detail="period")

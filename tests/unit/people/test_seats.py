@@ -29,7 +29,7 @@ from tests.unit.people.driver import BY, browser_of, use_link
 __all__ = ["written_once"]
 
 COURIER = "spiffe://acme.example/agent/courier"
-NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 11, 28, tzinfo=UTC)
 A_WEEK = timedelta(days=7)
 
 
@@ -64,13 +64,13 @@ def last_said() -> dict[str, Any]:
 
 @pytest.mark.django_db
 def test_a_guest_is_invited_by_a_link_and_reads_what_the_seat_opens() -> None:
-    seat, token = seated(period_since_at=NOON)
+    seat, token = seated(period_since_at=MIDNIGHT)
     assert last_said()["type"] == "people.seat.opened" and last_said()["by"] == "usr_adm"
     assert last_said()["data"]["agents"] == [COURIER]
     eve = use_link(token).person
     assert eve.has_role("auditor") and eve == seat.person
     scope = scope_of(eve)
-    assert (scope.agents, scope.since_at, scope.until_at) == (frozenset({COURIER}), NOON, None)
+    assert (scope.agents, scope.since_at, scope.until_at) == (frozenset({COURIER}), MIDNIGHT, None)
 
 
 @pytest.mark.django_db
@@ -134,14 +134,14 @@ def test_a_seat_that_ran_out_is_not_prolonged_even_before_the_sweep() -> None:
     ("other", "error"),
     [
         ({"until_at": None}, errors.SeatNeedsEnd),
-        ({"until_at": NOON - timedelta(days=9999)}, errors.SeatNeedsEnd),
-        ({"until_at": NOON + timedelta(days=9999)}, errors.SeatNeedsEnd),
-        ({"is_guest": False, "until_at": NOON - timedelta(days=9999)}, errors.SeatNeedsEnd),
+        ({"until_at": MIDNIGHT - timedelta(days=9999)}, errors.SeatNeedsEnd),
+        ({"until_at": MIDNIGHT + timedelta(days=9999)}, errors.SeatNeedsEnd),
+        ({"is_guest": False, "until_at": MIDNIGHT - timedelta(days=9999)}, errors.SeatNeedsEnd),
         ({"agents": ()}, errors.FieldRefused),
         ({"agents": tuple(f"spiffe://a/{n}" for n in range(AGENTS_MAX + 1))}, errors.FieldRefused),
         ({"agents": tuple(f"spiffe://a/{n}{'x' * 1000}" for n in range(9))}, errors.FieldRefused),
-        ({"period_since_at": NOON + timedelta(minutes=1)}, errors.FieldRefused),
-        ({"period_since_at": NOON, "period_until_at": NOON}, errors.FieldRefused),
+        ({"period_since_at": MIDNIGHT + timedelta(hours=1)}, errors.FieldRefused),
+        ({"period_since_at": MIDNIGHT, "period_until_at": MIDNIGHT}, errors.FieldRefused),
     ],
 )
 def test_terms_that_cannot_be_are_refused_and_leave_nothing(other: dict[str, Any], error: type[Exception]) -> None:

@@ -1,0 +1,95 @@
+"""Forms of this room: input into typed values, nothing else."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from aims.identifier.queries import agent_named
+from aims.people.services import SeatTerms
+from aims.people.services.seats import AGENTS_MAX, GUEST_MAX
+
+DAYS_DEFAULT, DAYS_MAX = 30, GUEST_MAX.days
+STAFF_DAYS_MAX = 3660
+_DAY = {"type": "date"}
+
+
+class LastsForm(forms.Form):
+    """How much longer a seat lasts."""
+
+    days = forms.IntegerField(
+        label=gettext_lazy("Days from now"), min_value=1, max_value=STAFF_DAYS_MAX, initial=DAYS_DEFAULT
+    )
+
+
+class SeatForm(forms.Form):
+    """Whom to seat, for how long, and before which part of the log."""
+
+    email = forms.EmailField(label=gettext_lazy("E-mail address"), max_length=254)
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=120, required=False)
+    is_guest = forms.BooleanField(
+        label=gettext_lazy("A guest from outside"),
+        help_text=gettext_lazy("A guest's seat ends by itself, after 90 days at the latest. You can prolong it."),
+        initial=True,
+        required=False,
+    )
+    days = forms.IntegerField(
+        label=gettext_lazy("For how many days"),
+        help_text=gettext_lazy("Empty only for one of the house: the seat then lasts until you end it."),
+        min_value=1,
+        max_value=STAFF_DAYS_MAX,
+        initial=DAYS_DEFAULT,
+        required=False,
+    )
+    agents = forms.CharField(
+        label=gettext_lazy("Only these agents"),
+        help_text=gettext_lazy("One identifier a line. Empty: the whole log, also what is about no agent."),
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+        max_length=16_384,
+        required=False,
+    )
+    since = forms.DateField(
+        label=gettext_lazy("From this day of the log on (UTC)"), widget=forms.DateInput(attrs=_DAY), required=False
+    )
+    until = forms.DateField(
+        label=gettext_lazy("To the end of this day (UTC)"), widget=forms.DateInput(attrs=_DAY), required=False
+    )
+
+    def clean_agents(self) -> tuple[str, ...] | None:
+        """Return the identifiers, each of an agent that there is; None for none."""
+        lines = [line.strip() for line in str(self.cleaned_data["agents"]).splitlines() if line.strip()]
+        if len(lines) > AGENTS_MAX:
+            raise forms.ValidationError(_("At most %(n)s agents.") % {"n": AGENTS_MAX})
+        unknown = [line for line in lines if agent_named(line) is None]
+        if unknown:
+            raise forms.ValidationError(_("There is no agent %(name)s.") % {"name": unknown[0][:200]})
+        return tuple(lines) or None
+
+    def clean(self) -> dict[str, Any]:
+        """Hold a guest to an end, and a period to its order."""
+        data = super().clean() or self.cleaned_data
+        days, since, until = data.get("days"), data.get("since"), data.get("until")
+        if data.get("is_guest") and "days" in data and (days is None or days > DAYS_MAX):
+            self.add_error("days", _("Say a number of days from 1 to %(n)s.") % {"n": DAYS_MAX})
+        if since and until and since > until:
+            self.add_error("until", _("This day is before the first one."))
+        return data
+
+    def terms(self, now: datetime) -> SeatTerms:
+        """Return the terms of a valid form."""
+        data = self.cleaned_data
+        return SeatTerms(
+            is_guest=data["is_guest"],
+            until_at=now + timedelta(days=data["days"]) if data["days"] else None,
+            agents=data["agents"],
+            period_since_at=_midnight(data["since"]),
+            period_until_at=_midnight(data["until"] and data["until"] + timedelta(days=1)),
+        )
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) if day else None

@@ -1,0 +1,1 @@
+"""The verbs of this room: consents of a second person, and measuring."""

@@ -1,0 +1,14 @@
+"""Sweeps of this room. They carry no arguments: what is due stands in the tables."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from aims.compliance.services import consents
+from aims.kit import clock
+
+
+@shared_task(name="compliance.expire_consents")
+def expire_consents() -> None:
+    """End what nobody confirmed or used in time. It ended by itself: the verbs ask for the time."""
+    consents.expire_due(clock.now())
