@@ -29,6 +29,7 @@ SWEEPS = {
     "people.drop_spent": timedelta(minutes=10),
     "observability.forget": timedelta(minutes=10),
     "people.close_seats": timedelta(minutes=1),
+    "compliance.finish_erasures": timedelta(minutes=1),
     "compliance.expire_consents": timedelta(minutes=1),
     "audit.close_months": timedelta(hours=1),
     "audit.fold_counts": timedelta(hours=1),

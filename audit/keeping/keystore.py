@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -94,6 +95,20 @@ def tombstones() -> list[Tombstone]:
     return [Tombstone(person, datetime.fromisoformat(moment)) for person, moment in rows]
 
 
+def check() -> None:
+    """Check that the store is safe to use. Raises: ValueError saying what to set, KeysUnavailable."""
+    address = settings.PERSON_KEYS
+    if _is_database(address):
+        mine, theirs = settings.DATABASES["default"], urlsplit(address)
+        same = (mine.get("HOST"), str(mine.get("PORT") or 5432), mine.get("NAME"))
+        if same == (theirs.hostname, str(theirs.port or 5432), theirs.path.lstrip("/")):
+            raise ValueError("is the database itself: its backups would keep what was erased. Give it one of its own")
+    elif Path(address).exists() and Path(address).stat().st_mode & 0o077:
+        raise ValueError(f"others may read {address}. Say: chmod 600 {address}")
+    with _open() as store:
+        store.ask("SELECT 1 FROM erased_person WHERE person = ?", "")
+
+
 def rewrap() -> int:
     """Seal every key under the first ``AIMS_KEK``; return how many. Raises: KeysUnavailable, KeyBroken."""
     with _open() as store:
@@ -147,7 +162,7 @@ def _open() -> Iterator[_Store]:
     """Open the store for one transaction: no key stays in a pool or a cache. Raises: KeysUnavailable."""
     address = settings.PERSON_KEYS
     try:
-        is_file = not address.startswith(("postgresql://", "postgres://"))
+        is_file = not _is_database(address)
         connection = _file(Path(address)) if is_file else _database(address)
     except (_errors() + (OSError,)) as error:
         raise KeysUnavailable(f"the store of people's keys does not answer: {type(error).__name__}") from error
@@ -159,6 +174,10 @@ def _open() -> Iterator[_Store]:
     finally:
         with suppress(*_errors()):
             connection.close()  # what was not committed is undone
+
+
+def _is_database(address: str) -> bool:
+    return address.startswith(("postgresql://", "postgres://"))
 
 
 def _file(path: Path) -> sqlite3.Connection:
