@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from aims.console import health, labels
+from aims.console import health, labels, story
 from aims.console.api import metadata, schema
 from aims.console.api import urls as api
 from audit import urls as audit_urls
@@ -24,7 +24,7 @@ urlpatterns = [
     path("", include("aims.compliance.urls")),
     path("", include("aims.people.urls")),
     path("", include("approvals.urls")),
-    path("audit/", include(audit_urls.pages(labels.of))),
+    path("audit/", include(audit_urls.pages(labels.of, story.EXTRAS))),
 ]
 
 handler400 = "aims.console.views.bad_request"

@@ -8,7 +8,7 @@ from audit.write import Event
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecisionApproved(Event, type="approvals.decision.approved", title="Signed a yes", tone="yes"):
+class DecisionApproved(Event, type="approvals.decision.approved", title="Signed a yes", tone="yes", part="answer"):
     """A person signed a yes. ``receipt`` and its hash are None until the last signature that is needed."""
 
     request: str
@@ -23,7 +23,7 @@ class DecisionApproved(Event, type="approvals.decision.approved", title="Signed 
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecisionDenied(Event, type="approvals.decision.denied", title="Said no", tone="no"):
+class DecisionDenied(Event, type="approvals.decision.denied", title="Said no", tone="no", part="answer"):
     """A person said no, with one tap or with a signature."""
 
     request: str
@@ -34,7 +34,7 @@ class DecisionDenied(Event, type="approvals.decision.denied", title="Said no", t
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecisionRefused(Event, type="approvals.decision.refused", title="Refused a decision", tone="no"):
+class DecisionRefused(Event, type="approvals.decision.refused", title="Refused a decision", tone="no", part="answer"):
     """Somebody tried to decide and was refused; nothing changed. ``reason`` is the code of the rule."""
 
     request: str

@@ -29,6 +29,10 @@ from audit.search.finding import each as each
 from audit.search.finding import newest as newest
 from audit.search.language import parse as parse
 from audit.search.syntax import Query as Query
+from audit.timeline.extras import Card as Card
+from audit.timeline.extras import Extras as Extras
+from audit.timeline.telling import Timeline as Timeline
+from audit.timeline.telling import timeline as timeline
 
 TIMELINE_MAX = 500
 STALLED_AFTER = timedelta(seconds=15)

@@ -8,6 +8,8 @@ from django.http import HttpResponse
 from django.urls import URLPattern, path, re_path
 
 from audit import endpoints, views
+from audit.timeline import views as timeline
+from audit.timeline.extras import NO_EXTRAS, Extras
 from audit.views import Labels, guarded
 
 _NUMBER = r"(?P<number>(?:x\d{3}/)*\d{3})(?:\.p/(?P<width>[1-9]\d{0,2}))?"
@@ -19,8 +21,11 @@ log_urls = [
 ]
 
 
-def pages(labels: Labels) -> tuple[list[URLPattern], str]:
-    """Return the pages and their namespace, for ``include()``. labels: names for references, where there are any."""
+def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern], str]:
+    """Return the pages and their namespace, for ``include()``.
+
+    labels: names for references, where there are any. extras: what else timelines tell of them.
+    """
 
     def page(route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
         return path(route, guarded(view, labels=labels), name=name)
@@ -30,6 +35,11 @@ def pages(labels: Labels) -> tuple[list[URLPattern], str]:
         path("newer/", guarded(views.newer_view), name="newer"),
         page("<int:index>/", views.entry_view, "entry"),
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
-        page("txn/<str:txn>/", views.timeline_view, "timeline"),
+        path("txn/<str:txn>/", guarded(timeline.redirect_view), name="timeline"),
+        path(
+            "timeline/<slug:kind>/<path:ref>/",
+            guarded(timeline.story_view, labels=labels, extras=extras),
+            name="story",
+        ),
     ]
     return patterns, "audit"

@@ -1,4 +1,4 @@
-"""The pages of the log: list, entry, timeline. Reading is recorded: one entry a page view."""
+"""The pages of the log: list, entry. Reading is recorded: one entry a page view."""
 
 from __future__ import annotations
 
@@ -89,20 +89,6 @@ def proof_view(request: HttpRequest, index: int) -> HttpResponse:
         raise Http404
     name = f'attachment; filename="entry-{index}.tlog-proof"'
     return HttpResponse(proof, content_type="text/plain; charset=utf-8", headers={"Content-Disposition": name})
-
-
-def timeline_view(request: HttpRequest, txn: str, *, labels: Labels) -> HttpResponse:
-    """Show everything that happened in one transaction, from request to token to use."""
-    entries = read.entries_of_txn(txn, scope=scope_of(request.user))
-    if not entries:
-        raise Http404
-    _note_reading(request, LogViewed(page="timeline", at=txn, query=[]))
-    first = entries[0].occurred_at
-    steps = [
-        {"row": row, "after": entry.occurred_at - first, "entry": entry}
-        for row, entry in zip(rows_of(entries, labels), entries, strict=True)
-    ]
-    return render(request, "audit/timeline.html", {"txn": txn, "steps": steps, **_standing()})
 
 
 def newer_view(request: HttpRequest) -> HttpResponse:

@@ -28,6 +28,9 @@ from audit.keeping.errors import PersonalError as PersonalError
 from audit.models import REFERENCE_MAX, FailureCount
 
 Tone = Literal["yes", "no", "waiting", "info", "plain"]
+# What an event is in a story: somebody asks, is answered, is given authority or refused it, uses it, says what it did, or
+# authority changes. An echo only confirms what the step before it did; a note is anything else.
+Part = Literal["ask", "answer", "issue", "refuse", "use", "report", "change", "echo", "note"]
 DECISIONS = frozenset({"allow", "ask", "deny", "approve", "not_applicable"})
 ENTRY_MAX_BYTES = 16 * 1024
 ENTRY_HARD_MAX_BYTES = 65_535  # C2SP tlog-tiles: a bundle spells an entry's length in 16 bits
@@ -66,21 +69,25 @@ class Event:
 
     type: ``room.noun.verb``, past tense, never reused. title: what the viewer calls it. tone: its colour and word.
     personal: the fields that hold a ``Personal`` or None, of which the entry gets a commitment only.
+    part: what it is in a timeline, which also reads these members of it: ``jti``, ``parent``, ``jtis``, ``request``, ``grant``,
+    ``policies``, ``policy_version``, ``expires_at``, ``reason``.
     """
 
     type: ClassVar[str]
     title: ClassVar[str]
     tone: ClassVar[Tone]
     personal: ClassVar[tuple[str, ...]]
+    part: ClassVar[Part]
 
     def __init_subclass__(
-        cls, *, type: str, title: str, tone: Tone = "plain", personal: tuple[str, ...] = ()
+        cls, *, type: str, title: str, tone: Tone = "plain", personal: tuple[str, ...] = (), part: Part = "note"
     ) -> None:
         assert _TYPE.fullmatch(type), type
         assert len(type) <= TYPE_MAX, type
         assert tone in get_args(Tone), tone
+        assert part in get_args(Part), part
         assert type not in _vocabulary, f"two events claim {type}"
-        cls.type, cls.title, cls.tone, cls.personal = type, title, tone, personal
+        cls.type, cls.title, cls.tone, cls.personal, cls.part = type, title, tone, personal, part
         _vocabulary[type] = cls
 
 

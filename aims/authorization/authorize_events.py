@@ -18,7 +18,7 @@ class RequestPushed(Event, type="authorization.push.accepted", title="Prepared a
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsentAgreed(Event, type="authorization.consent.agreed", title="Let an agent act", tone="yes"):
+class ConsentAgreed(Event, type="authorization.consent.agreed", title="Let an agent act", tone="yes", part="answer"):
     """A person agreed, or had agreed before (is_remembered). is_narrowed: to less than was asked for.
 
     grant: what they gave, None where only their sign-in was asked for, or while a signed decision is awaited.
@@ -35,7 +35,9 @@ class ConsentAgreed(Event, type="authorization.consent.agreed", title="Let an ag
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsentRefused(Event, type="authorization.consent.refused", title="Did not let an agent act", tone="no"):
+class ConsentRefused(
+    Event, type="authorization.consent.refused", title="Did not let an agent act", tone="no", part="answer"
+):
     """code: the error that the client got. reason: ``person``, ``policy``, ``request`` or ``rule``."""
 
     pushed: str

@@ -9,7 +9,7 @@ from audit.write import Event
 
 @dataclass(frozen=True, kw_only=True)
 class TransactionTokenIssued(
-    Event, type="authorization.transaction_token.issued", title="Issued a transaction token", tone="yes"
+    Event, type="authorization.transaction_token.issued", title="Issued a transaction token", tone="yes", part="issue"
 ):
     """parent: jti of the subject token, None where the workload began by itself. workloads: who has asked, in order.
 
@@ -28,7 +28,7 @@ class TransactionTokenIssued(
 
 @dataclass(frozen=True, kw_only=True)
 class GrantForElsewhereIssued(
-    Event, type="authorization.foreign_grant.issued", title="Spoke for a subject elsewhere", tone="yes"
+    Event, type="authorization.foreign_grant.issued", title="Spoke for a subject elsewhere", tone="yes", part="issue"
 ):
     """A JWT that another domain's authorization server exchanges for a token of its own.
 

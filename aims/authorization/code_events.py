@@ -17,7 +17,7 @@ class CodeIssued(Event, type="authorization.code.issued", title="Issued an autho
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodeReused(Event, type="authorization.code.reused", title="Used a code again", tone="no"):
+class CodeReused(Event, type="authorization.code.reused", title="Used a code again", tone="no", part="change"):
     """Its client sent a code a second time: somebody else may have it, so what came from it ended."""
 
     code: str
@@ -25,7 +25,7 @@ class CodeReused(Event, type="authorization.code.reused", title="Used a code aga
 
 @dataclass(frozen=True, kw_only=True)
 class RefreshTokenReused(
-    Event, type="authorization.refresh_token.reused", title="Used a refresh token again", tone="no"
+    Event, type="authorization.refresh_token.reused", title="Used a refresh token again", tone="no", part="change"
 ):
     """Its client sent a refresh token that had been replaced: two have it, so its whole family ended.
 
@@ -37,7 +37,7 @@ class RefreshTokenReused(
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilyEnded(Event, type="authorization.family.ended", title="Ended a sign-in for good", tone="no"):
+class FamilyEnded(Event, type="authorization.family.ended", title="Ended a sign-in for good", tone="no", part="change"):
     """Nothing that came from this code counts any more, nor what was exchanged for it.
 
     reason: ``code_reused``, ``refresh_token_reused``, ``revoked_by_client``, ``person_deactivated``, or as in

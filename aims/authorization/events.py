@@ -8,7 +8,7 @@ from audit.write import Event
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenIssued(Event, type="authorization.token.issued", title="Issued a token", tone="yes"):
+class TokenIssued(Event, type="authorization.token.issued", title="Issued a token", tone="yes", part="issue"):
     """expires_at: NumericDate. policies: those that allowed it. request: the approval request, None without one."""
 
     jti: str
@@ -20,7 +20,7 @@ class TokenIssued(Event, type="authorization.token.issued", title="Issued a toke
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenRefused(Event, type="authorization.token.refused", title="Refused a client", tone="no"):
+class TokenRefused(Event, type="authorization.token.refused", title="Refused a client", tone="no", part="refuse"):
     """code: the error that the client got. reason: why, in one word, where the code does not say."""
 
     endpoint: str
@@ -30,7 +30,7 @@ class TokenRefused(Event, type="authorization.token.refused", title="Refused a c
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenUsed(Event, type="authorization.token.used", title="Used a token", tone="info"):
+class TokenUsed(Event, type="authorization.token.used", title="Used a token", tone="info", part="use"):
     """The resource server asked whether the token holds, as it must at use."""
 
     jti: str
@@ -38,7 +38,7 @@ class TokenUsed(Event, type="authorization.token.used", title="Used a token", to
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenRevoked(Event, type="authorization.token.revoked", title="Revoked a token", tone="no"):
+class TokenRevoked(Event, type="authorization.token.revoked", title="Revoked a token", tone="no", part="change"):
     """Revoked by its client. descendants: how many tokens ended with it, exchanged for it or for one of these.
 
     descendant_jtis: of the oldest 200 of them.
@@ -50,7 +50,7 @@ class TokenRevoked(Event, type="authorization.token.revoked", title="Revoked a t
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenExchanged(Event, type="authorization.token.exchanged", title="Exchanged a token", tone="yes"):
+class TokenExchanged(Event, type="authorization.token.exchanged", title="Exchanged a token", tone="yes", part="issue"):
     """expires_at: NumericDate. parent: jti of the subject token; root: of the first of the chain.
 
     chain: who has held the tokens so far, the first on the left and the one who exchanges on the right.
@@ -68,7 +68,7 @@ class TokenExchanged(Event, type="authorization.token.exchanged", title="Exchang
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokensEnded(Event, type="authorization.tokens.ended", title="Ended tokens", tone="no"):
+class TokensEnded(Event, type="authorization.tokens.ended", title="Ended tokens", tone="no", part="change"):
     """Tokens that stopped counting with what they stood on.
 
     reason: ``agent_suspended``, ``agent_retired``, ``stopped``, ``grant_revoked``, ``grant_narrowed``,

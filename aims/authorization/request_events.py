@@ -9,7 +9,7 @@ from audit.write import Event
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestOpened(Event, type="authorization.request.opened", title="Asked a person", tone="waiting"):
+class RequestOpened(Event, type="authorization.request.opened", title="Asked a person", tone="waiting", part="ask"):
     """eligible: refs of who may decide. expires_at: NumericDate."""
 
     request: str
@@ -25,7 +25,7 @@ class RequestOpened(Event, type="authorization.request.opened", title="Asked a p
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestRefused(Event, type="authorization.request.refused", title="Was not let ask", tone="no"):
+class RequestRefused(Event, type="authorization.request.refused", title="Was not let ask", tone="no", part="refuse"):
     """code: the error that the agent got. policies: those that determined a refusal by policy."""
 
     door: str
@@ -34,7 +34,7 @@ class RequestRefused(Event, type="authorization.request.refused", title="Was not
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestApproved(Event, type="authorization.request.approved", title="Request approved", tone="yes"):
+class RequestApproved(Event, type="authorization.request.approved", title="Request approved", tone="yes", part="echo"):
     """approved_until: NumericDate."""
 
     request: str
@@ -46,7 +46,7 @@ class RequestApproved(Event, type="authorization.request.approved", title="Reque
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestDenied(Event, type="authorization.request.denied", title="Said no", tone="no"):
+class RequestDenied(Event, type="authorization.request.denied", title="Said no", tone="no", part="echo"):
     """reason: ``person`` or ``policy``. polls: how often the agent asked in vain."""
 
     request: str
@@ -63,6 +63,7 @@ class RequestCancelled(
     type="authorization.request.cancelled",
     title="Request withdrawn",
     tone="info",
+    part="change",
 ):
     """reason: why (``client``, ``agent_suspended``, ``agent_retired``, ``stopped``, ``budget_spent``, ``grant_revoked``,
     ``grant_narrowed``, ``grant_expired``)."""
@@ -79,6 +80,7 @@ class RequestExpired(
     type="authorization.request.expired",
     title="Nobody answered in time",
     tone="info",
+    part="change",
 ):
     """was: the state it expired in; ``approved`` where a yes was not used in time."""
 
@@ -94,6 +96,7 @@ class RequestSuperseded(
     type="authorization.request.superseded",
     title="Overtaken by policy",
     tone="info",
+    part="change",
 ):
     """The policy of now asks for more than the statement did."""
 
@@ -110,6 +113,7 @@ class RequestRedeemed(
     type="authorization.request.redeemed",
     title="Approval became a token",
     tone="yes",
+    part="echo",
 ):
     """jti: of the access token. polls: pending answers before."""
 
@@ -126,6 +130,7 @@ class RedemptionRefused(
     type="authorization.redemption.refused",
     title="Token for approval refused",
     tone="no",
+    part="refuse",
 ):
     """code: the error that the agent got; request: empty where the id led to none of its requests."""
 
@@ -134,7 +139,7 @@ class RedemptionRefused(
 
 
 @dataclass(frozen=True, kw_only=True)
-class PingDelivered(Event, type="authorization.ping.delivered", title="Agent notified", tone="info"):
+class PingDelivered(Event, type="authorization.ping.delivered", title="Agent notified", tone="info", part="echo"):
     request: str
     attempts: int
 
@@ -159,6 +164,7 @@ class GrantGiven(
     type="authorization.grant.given",
     title="Let an agent do something",
     tone="yes",
+    part="change",
 ):
     """starts, until: NumericDate. from_person: ref, or None for a grant of the organisation.
 
@@ -178,7 +184,9 @@ class GrantGiven(
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrantNarrowed(Event, type="authorization.grant.narrowed", title="Narrowed a permission", tone="no"):
+class GrantNarrowed(
+    Event, type="authorization.grant.narrowed", title="Narrowed a permission", tone="no", part="change"
+):
     """What it allows from now on. until: NumericDate."""
 
     grant: str
@@ -191,7 +199,7 @@ class GrantNarrowed(Event, type="authorization.grant.narrowed", title="Narrowed 
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrantRevoked(Event, type="authorization.grant.revoked", title="Took a permission back", tone="no"):
+class GrantRevoked(Event, type="authorization.grant.revoked", title="Took a permission back", tone="no", part="change"):
     grant: str
     from_person: str | None
 
@@ -206,6 +214,6 @@ class GrantExpiring(Event, type="authorization.grant.expiring", title="A permiss
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrantExpired(Event, type="authorization.grant.expired", title="A permission ran out", tone="info"):
+class GrantExpired(Event, type="authorization.grant.expired", title="A permission ran out", tone="info", part="change"):
     grant: str
     from_person: str | None

@@ -8,7 +8,7 @@ from audit.write import Event
 
 
 @dataclass(frozen=True, kw_only=True)
-class CallRefused(Event, type="console.call.refused", title="Refused a call of the API", tone="no"):
+class CallRefused(Event, type="console.call.refused", title="Refused a call of the API", tone="no", part="refuse"):
     """An agent with a good token asked for what it may not do. jti: of its access token."""
 
     method: str

@@ -18,7 +18,7 @@ import requests
 
 from aims.demo.client import Client, OAuthAnswer, wait_for_token
 from aims.demo.keys import Proving, load_or_make
-from aims.demo.reporting import Reporter, Telling, Trace, claims_of, hash_of, trace_from
+from aims.demo.reporting import TRACE_HEADER, Reporter, Telling, Trace, claims_of, hash_of, trace_from
 
 
 class StoryBroke(Exception):
@@ -48,6 +48,7 @@ class Courier:
 
     def __init__(self, client: Client, resource: str, approver: str, reporter: Telling) -> None:
         self.client, self.resource, self.approver, self.reporter = client, resource, approver, reporter
+        self._traces: dict[str, str] = {}  # one for each transaction
 
     def read_balance(self) -> None:
         answer = self._token({"grant_type": "client_credentials", "scope": "accounts.read"})
@@ -121,7 +122,9 @@ class Courier:
         self, token: str, action: str, call: Callable[[Trace], requests.Response], **said: str
     ) -> requests.Response:
         """Call the API, and report that before and after: what went in and came out as hashes."""
-        claims, trace, begun = claims_of(token), trace_from(None), time.monotonic()
+        claims, begun = claims_of(token), time.monotonic()
+        trace = trace_from(self._traces.get(claims["txn"]))
+        self._traces[claims["txn"]] = trace.header[TRACE_HEADER]
         named = {"resource": self.resource, "action": action, **said}
         self.reporter.tell(claims, "tool.call", trace=trace, **named)
         answer = call(trace)

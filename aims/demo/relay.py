@@ -88,10 +88,11 @@ class Relay:
             held = transaction_of(call, transactions, guard=self.guard, trust_domain=self.trust_domain)
             transaction = held.token
             own = self._token(call.token, ACCESS_TOKEN, change)
-        answer = self._told(own, transaction, change, trace_from(trace.header[TRACE_HEADER]))
+        trace = trace_from(trace.header[TRACE_HEADER])
+        answer = self._told(own, transaction, change, trace)
         if answer.status_code != 200:
             raise NotPassedOn(str(answer.status_code))
-        self.holds(own, transaction, change)
+        self.holds(own, transaction, change, trace)
         return dict(answer.json())
 
     def call_on(self, token: str, transaction: str, change: Mapping[str, Any], trace: Trace) -> requests.Response:
@@ -101,6 +102,10 @@ class Relay:
         shown = self.agent.proving.shown("POST", url, token) | {txn_token.HEADER: transaction} | trace.header
         return requests.post(url, json=dict(change), headers=shown, timeout=TIMEOUT_S)
 
+    def tell_call(self, token: str, change: Mapping[str, Any], trace: Trace) -> None:
+        """Report that we call the next desk."""
+        self.agent_says.tell(claims_of(token), self._kind("call"), trace=trace, **self._named(change))
+
     def tell_result(self, token: str, change: Mapping[str, Any], trace: Trace, answer: requests.Response) -> None:
         """Report what the next desk answered us."""
         outcome = "success" if answer.status_code == 200 else "refused"
@@ -109,7 +114,7 @@ class Relay:
         )
 
     def _told(self, token: str, transaction: str, change: Mapping[str, Any], trace: Trace) -> requests.Response:
-        self.agent_says.tell(claims_of(token), self._kind("call"), trace=trace, **self._named(change))
+        self.tell_call(token, change, trace)
         answer = self.call_on(token, transaction, change, trace)
         self.tell_result(token, change, trace, answer)
         return answer
@@ -122,7 +127,7 @@ class Relay:
     def _named(self, change: Mapping[str, Any]) -> dict[str, str]:
         return {"resource": self.onward, "action": MERGE, "details_hash": hash_of(dict(change))}
 
-    def holds(self, token: str, transaction: str, change: Mapping[str, Any]) -> None:
+    def holds(self, token: str, transaction: str, change: Mapping[str, Any], trace: Trace) -> None:
         """Go on with a token of our own after the answer. Nothing here: the last one in the chain holds its lease."""
 
     def _begun(self, call: Call, change: Mapping[str, Any]) -> str:
@@ -155,16 +160,17 @@ class Holder(Relay):
     every_s: float
     report: Path
 
-    def holds(self, token: str, transaction: str, change: Mapping[str, Any]) -> None:
-        threading.Thread(target=self._hold, args=(token, transaction, change), daemon=True).start()
+    def holds(self, token: str, transaction: str, change: Mapping[str, Any], trace: Trace) -> None:
+        threading.Thread(target=self._hold, args=(token, transaction, change, trace), daemon=True).start()
 
-    def _hold(self, token: str, transaction: str, change: Mapping[str, Any]) -> None:
+    def _hold(self, token: str, transaction: str, change: Mapping[str, Any], before: Trace) -> None:
         until, held_at = time.time() + HOLD_MAX_S, time.time()
         self.report.write_text(json.dumps({"held_at": held_at}))
         while time.time() < until:
-            trace = trace_from(None)
+            trace = trace_from(before.header[TRACE_HEADER])
             answer = self.call_on(token, transaction, change, trace)
             if answer.status_code != 200:
+                self.tell_call(token, change, trace)  # the one that was refused; those before it said nothing new
                 self.tell_result(token, change, trace, answer)
                 told = {"held_at": held_at, "refused_at": time.time(), "error": answer.json().get("error", "")}
                 self._say(f"the repository no longer takes my token: {answer.json().get('error_description')}")

@@ -57,19 +57,19 @@ class AgentTransferred(
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentSuspended(Event, type="identifier.agent.suspended", title="Suspended an agent", tone="no"):
+class AgentSuspended(Event, type="identifier.agent.suspended", title="Suspended an agent", tone="no", part="change"):
     agent: str
     version: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentResumed(Event, type="identifier.agent.resumed", title="Resumed an agent", tone="yes"):
+class AgentResumed(Event, type="identifier.agent.resumed", title="Resumed an agent", tone="yes", part="change"):
     agent: str
     version: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentRetired(Event, type="identifier.agent.retired", title="Retired an agent for good", tone="no"):
+class AgentRetired(Event, type="identifier.agent.retired", title="Retired an agent for good", tone="no", part="change"):
     agent: str
     version: int
 

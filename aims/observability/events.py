@@ -8,7 +8,7 @@ from audit.write import Event
 
 
 @dataclass(frozen=True, kw_only=True)
-class EventReported(Event, type="observability.event.reported", title="Said what it did", tone="info"):
+class EventReported(Event, type="observability.event.reported", title="Said what it did", tone="info", part="report"):
     """A claim of ``by``, never our own observation. kind: of ``reports.KINDS``. side: ``agent`` or ``resource``.
 
     report: hash of the signed event, None for a span of OpenTelemetry, which nobody signed. at_ms: when, by the reporter's

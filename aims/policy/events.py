@@ -15,7 +15,9 @@ class PolicyLoaded(Event, type="policy.version.loaded", title="Loaded a policy",
 
 
 @dataclass(frozen=True, kw_only=True)
-class PolicyActivated(Event, type="policy.version.activated", title="Put a policy in force", tone="info"):
+class PolicyActivated(
+    Event, type="policy.version.activated", title="Put a policy in force", tone="info", part="change"
+):
     version: int
     policy_hash: str
     version_before: int | None

@@ -19,6 +19,9 @@ from audit.canonical import decode
 from audit.models import InboxRow
 from audit.read import Filter
 from audit.sequencer import Sequencer
+from audit.timeline import gather
+from audit.timeline import views as timeline
+from audit.timeline.extras import NO_EXTRAS
 from audit.write import NOBODY, FailuresCounted, record
 from tests.support.log import Recorder
 
@@ -53,7 +56,10 @@ def labels(refs: Collection[str]) -> Mapping[str, str]:
 def ask(view: Any, person: Person = BEN, query: str = "", **values: Any) -> HttpResponse:
     request = RequestFactory().get(f"/audit/{query}")
     request.user = person  # type: ignore[assignment]
-    extra = {} if view in (views.newer_view, views.proof_view) else {"labels": labels}
+    extra: dict[str, Any] = (
+        {} if view in (views.newer_view, views.proof_view, timeline.redirect_view) else {"labels": labels}
+    )
+    extra |= {"extras": NO_EXTRAS} if view is timeline.story_view else {}
     return views.guarded(view, **extra)(request, **values)
 
 
@@ -67,6 +73,7 @@ def caught(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return HttpResponse(template)
 
     monkeypatch.setattr(views, "render", catch)
+    monkeypatch.setattr(timeline, "render", catch)
     return shown
 
 
@@ -90,7 +97,7 @@ def test_auditors_and_admins_read_others_are_told_why_not(told: Sequencer) -> No
     for view, values in (
         (views.list_view, {}),
         (views.entry_view, {"index": 1}),
-        (views.timeline_view, {"txn": "txn_1"}),
+        (timeline.story_view, {"kind": "txn", "ref": "txn_1"}),
     ):
         with pytest.raises(PermissionDenied, match="Ask an admin"):
             ask(view, CY, **values)
@@ -167,11 +174,40 @@ def test_an_entry_shows_its_exact_bytes_its_proof_and_the_key(told: Sequencer, c
         ask(views.proof_view, index=9999)
 
 
-def test_a_timeline_tells_one_transaction_in_its_order(told: Sequencer, caught: list[dict[str, Any]]) -> None:
-    ask(views.timeline_view, txn="txn_1")
-    assert [step["row"].index for step in caught[0]["steps"]] == [61, 62]
-    with pytest.raises(Http404):
-        ask(views.timeline_view, txn="txn_none")
+def test_a_timeline_tells_one_story_in_its_order_and_records_that_it_was_read(
+    told: Sequencer, caught: list[dict[str, Any]]
+) -> None:
+    ask(timeline.story_view, kind="txn", ref="txn_1")
+    assert [line.entries for line in caught[0]["lines"]] == [(61,), (62,)]
+    assert decode(bytes(InboxRow.objects.get().payload))["data"] == {"page": "timeline", "at": "txn_1", "query": []}
+    for kind, ref, count in (("agent", COURIER, 2), ("person", "usr_ada", 2)):
+        ask(timeline.story_view, kind=kind, ref=ref)
+        assert len(caught[-1]["lines"]) == count
+    for kind, ref in (("txn", "txn_none"), ("txn", "a b"), ("colour", "red"), ("grant", "grt_none"), ("trace", '"')):
+        with pytest.raises(Http404):
+            ask(timeline.story_view, kind=kind, ref=ref)
+    answer = ask(timeline.redirect_view, txn="txn_1")
+    assert answer["Location"] == "/audit/timeline/txn/txn_1/"
+
+
+def test_a_long_story_is_told_a_page_at_a_time(
+    told: Sequencer, caught: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "PAGE", 1)
+    monkeypatch.setattr(gather, "RECENT", 1)
+    for kind, ref, first, second in (("txn", "txn_1", 61, 62), ("agent", COURIER, 62, 61)):
+        ask(timeline.story_view, kind=kind, ref=ref)
+        assert [line.entries for line in caught[-1]["lines"]] == [(first,)]
+        onward = caught[-1]["later"] or caught[-1]["earlier"]
+        ask(timeline.story_view, query=onward, kind=kind, ref=ref)
+        assert [line.entries for line in caught[-1]["lines"]] == [(second,)]
+
+
+def test_who_sees_a_part_of_the_log_sees_that_part_of_a_story(told: Sequencer) -> None:
+    nobodys = read.Scope(agents=frozenset({"spiffe://example.org/other"}), since_at=None, until_at=None)
+    assert read.timeline("txn", "txn_1", scope=nobodys).story.steps == ()
+    whole = read.timeline("txn", "txn_1", scope=read.EVERYTHING).story
+    assert whole.is_whole and [step.first.index for step in whole.steps] == [61, 62]
 
 
 def test_the_list_learns_how_many_are_new(told: Sequencer, caught: list[dict[str, Any]]) -> None:

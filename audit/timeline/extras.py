@@ -1,0 +1,61 @@
+"""What the console knows and the log does not: who runs a resource, where pages are, what a card showed. Given by whoever mounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Transactions = Callable[[str, str], Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A card as a person saw it. pairs: [label, value, second line], headline first. details: hash of each object asked for.
+
+    state: of the request now. href: its page.
+    """
+
+    request: str
+    headline: str
+    pairs: Sequence[Sequence[str]]
+    details: Sequence[str]
+    state: str
+    decided_at: datetime | None
+    href: str
+
+
+def _nothing(refs: Collection[str]) -> Mapping[str, Any]:
+    return {}
+
+
+def _no_transactions(kind: str, ref: str) -> Sequence[str]:
+    return ()
+
+
+def _itself(kind: str, ref: str) -> str:
+    return ref
+
+
+def _no_card(request: str, reader: Any) -> Card | None:
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """Questions that this room can't answer. behind: the agent that runs a resource, by resource. grants: by jti.
+
+    links: addresses of what a reference names. transactions: those of a grant or an approval. known_as: how entries call
+    what an address calls by its ref, by kind. card: of an approval request, if this reader may see it.
+    """
+
+    behind: Callable[[Collection[str]], Mapping[str, str]] = _nothing
+    grants: Callable[[Collection[str]], Mapping[str, Sequence[str]]] = _nothing
+    links: Callable[[Collection[str]], Mapping[str, str]] = _nothing
+    transactions: Transactions = _no_transactions
+    known_as: Callable[[str, str], str] = _itself
+    card: Callable[[str, Any], Card | None] = _no_card
+
+
+NO_EXTRAS = Extras()
