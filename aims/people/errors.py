@@ -150,7 +150,9 @@ class ValuesUnavailable(AimsError):
     """The log can't keep the person's values now: the store of their keys does not answer, or they were erased."""
 
     code = "values_unavailable"
-    public = _("This can't be recorded now, so it was not done. Try again in a minute; if it stays so, tell an operator.")
+    public = _(
+        "This can't be recorded now, so it was not done. Try again in a minute; if it stays so, tell an operator."
+    )
     status = 503
 
 

@@ -45,8 +45,8 @@ def place(
         kind=kind,
         person=person or None,
         agent=agent or None,
-        since_at=since_at and int(since_at.timestamp()),
-        until_at=until_at and int(until_at.timestamp()),
+        since_at=_seconds(since_at),
+        until_at=_seconds(until_at),
     )
     with transaction.atomic():
         state.locked()
@@ -131,6 +131,10 @@ def _touches(hold: Hold, first: int, end: int, begins_at: datetime, ends_at: dat
             return entries.filter(agent=hold.agent).exists()
         case _:
             return (hold.since_at or _EVER) < ends_at and begins_at < (hold.until_at or _NEVER)
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    return int(moment.timestamp()) if moment else None
 
 
 def _speaks_of(person: str) -> Q:

@@ -164,7 +164,7 @@ def _open() -> Iterator[_Store]:
     try:
         is_file = not _is_database(address)
         connection = _file(Path(address)) if is_file else _database(address)
-    except (_errors() + (OSError,)) as error:
+    except _errors() + (OSError,) as error:
         raise KeysUnavailable(f"the store of people's keys does not answer: {type(error).__name__}") from error
     try:
         yield _Store(connection, is_file=is_file)

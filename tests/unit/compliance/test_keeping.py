@@ -142,7 +142,13 @@ def _restore(rows: Rows) -> None:
 def _export(title: str) -> Export:
     wanted = exports.Wanted(name="all", query="", first=0, end=None)
     row = exports.ask(
-        kind="range", title=title, sets=[wanted], formats=["jsonl", "csv"], scope=EVERYTHING, by="usr_1", now=clock.now()
+        kind="range",
+        title=title,
+        sets=[wanted],
+        formats=["jsonl", "csv"],
+        scope=EVERYTHING,
+        by="usr_1",
+        now=clock.now(),
     )
     assert exports.run_due(now=clock.now()) == row.ref
     return Export.objects.get(pk=row.pk)
@@ -383,4 +389,3 @@ def test_a_hold_has_a_reason_of_printable_words_and_it_stays_out_of_the_log(adm:
         keeping.place_hold("all", reason=reason, by=adm.person.ref, now=clock.now())
     keeping.place_hold("all", reason="Zoë against Acme", by=adm.person.ref, now=clock.now())
     assert not any("Acme" in bytes(row.payload).decode() for row in InboxRow.objects.all())
-

@@ -200,4 +200,3 @@ def test_a_clock_that_jumps_costs_a_month_and_not_the_log(months: None) -> None:
 def test_without_a_log_nothing_is_due(db: None) -> None:
     assert retention.apply(NOW) is None
     assert not Keeping.objects.filter(minimum__gt=0).exists()
-
