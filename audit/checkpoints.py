@@ -256,6 +256,7 @@ def _begin_first(key: Ed25519PrivateKey) -> Log:
 
 
 def _begin(log: Log, event: Event, *, by: str, now: datetime) -> None:
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as entries spell a moment
     log.save(force_insert=True)
     Head.objects.filter(pk=1).delete()
     head = Head(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from django.core.management.base import BaseCommand, CommandError
 from approvals.reading import NotVerified
 from approvals.verify import LogEvidence, Verified, verify_receipt
 
+PROGRESS_S = 0.5
+
 
 class Command(BaseCommand):
     """Exit 0 only if everything that was asked for holds; otherwise name the first thing that does not.
@@ -19,6 +22,7 @@ class Command(BaseCommand):
     With --export the exit codes are those of the stand-alone verifier, which does the work.
     """
 
+    _said_at = 0.0
     help = "Check the audit log, or offline with --receipt one receipt, with --export one export."
     requires_system_checks: tuple[str, ...] = ()
 
@@ -29,34 +33,47 @@ class Command(BaseCommand):
         parser.add_argument("--proof", type=Path, metavar="F", help="the log proof of the decision (.tlog-proof)")
         parser.add_argument("--vkey", type=Path, metavar="F", help="the log's verifier key that you pinned")
         parser.add_argument(
-            "--policy", type=Path, metavar="F", help="whose cosignatures the proof must carry (tlog-policy)"
-        )
-        parser.add_argument(
             "--entry", type=Path, metavar="F", help="the log entry (default: entry.json beside --proof)"
         )
 
         parser.add_argument("--export", type=Path, metavar="F", help="an export of the log: its zip, or a folder")
-        parser.add_argument("--policy", type=Path, metavar="F", help="with --export: a tlog-policy that must be met")
+        parser.add_argument(
+            "--policy",
+            type=Path,
+            metavar="F",
+            help="whose cosignatures the proof or the export must carry (tlog-policy)",
+        )
+        parser.add_argument(
+            "--tiles", action="store_true", help="check the tree only, from its lowest tiles: takes seconds"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["export"] is not None:
             self._export(options)
         elif options["receipt"] is None:
-            self._log()
+            self._log(options["tiles"])
         else:
             self._receipt(options)
 
-    def _log(self) -> None:
+    def _log(self, is_quick: bool) -> None:
+        from audit.tilecheck import check_tiles
         from audit.verify import verify_log
 
-        verdict = verify_log()
+        verdict = check_tiles(self._progress) if is_quick else verify_log(self._progress)
+        if self.stderr.isatty():
+            self.stderr.write("")
         if not verdict.is_good:
             where = "" if verdict.index is None else f" at entry {verdict.index}"
-            raise CommandError(f"The log does not verify{where}: {verdict.bad}")
+            raise CommandError(f"The log does not verify{where}: {verdict.bad} [{verdict.where}]")
         self.stdout.write(
             f"The log verifies: {verdict.entries} entries, {verdict.checkpoints} checkpoints, "
             f"{verdict.unsigned} entries not yet under a checkpoint."
         )
+
+    def _progress(self, done: int) -> None:
+        if self.stderr.isatty() and time.monotonic() - self._said_at > PROGRESS_S:
+            self._said_at = time.monotonic()
+            self.stderr.write(f"\r{done} entries", ending="")
 
     def _export(self, options: dict[str, Any]) -> None:
         from audit.exports import aims_verify

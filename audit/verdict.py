@@ -1,0 +1,41 @@
+"""What a check of the log found, and where. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found. bad: what is wrong first, or empty. index: the entry it is about, where it is about one.
+
+    where: the place, for machines: ``entry/17``, ``entry/17/agent`` (a column), ``tile/g1/0/000/3`` (generation, level,
+    number, hash), ``checkpoint/g1/600``, ``cosignature/g1/600/<key id>``, ``timestamp/g1/600``, ``copies/g1``, ``head``.
+    unsigned: entries that no checkpoint covers yet; nothing is claimed about them but their place.
+    """
+
+    entries: int
+    checkpoints: int
+    unsigned: int
+    bad: str = ""
+    index: int | None = None
+    where: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether everything that was checked holds."""
+        return not self.bad
+
+
+class Bad(Exception):
+    """Something is wrong. Raised by checks, caught where a verdict is given."""
+
+    def __init__(self, what: str, *, where: str, index: int | None = None) -> None:
+        self.what, self.where, self.index = what, where, index
+        super().__init__(what)
+
+
+def bad_entry(index: int, what: str, *, column: str = "") -> Bad:
+    """Return the trouble with one entry."""
+    where = f"entry/{index}" + (f"/{column}" if column else "")
+    return Bad(f"entry {index} {what}", where=where, index=index)
