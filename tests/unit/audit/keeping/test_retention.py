@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from audit.errors import EntryGone, NoSuchEntry
 from audit.keeping import holds, retention, state
 from audit.keeping.errors import RetentionRefused
 from audit.keeping.models import Keeping
-from audit.models import Entry, Rollup, Term
+from audit.models import Entry, Rollup, Term, Tile
 from audit.partitions import Month
 from audit.sequencer import Sequencer
+from audit.verify import verify_log
 from tests.unit.audit.keeping.conftest import Past
 
 pytestmark = pytest.mark.django_db
@@ -200,3 +202,58 @@ def test_a_clock_that_jumps_costs_a_month_and_not_the_log(months: None) -> None:
 def test_without_a_log_nothing_is_due(db: None) -> None:
     assert retention.apply(NOW) is None
     assert not Keeping.objects.filter(minimum__gt=0).exists()
+
+
+def test_the_log_verifies_after_its_oldest_months_went(months: None, sequencer: Sequencer) -> None:
+    retention.apply(NOW)
+    verdict = verify_log()  # the entry that says so still waits in the inbox
+    assert (verdict.bad, verdict.minimum, verdict.left) == ("", 301, 0)
+    sequencer.run_once()
+    assert retention.apply(NOW + timedelta(days=1))
+    sequencer.run_once()
+    verdict = verify_log()
+    assert (verdict.bad, verdict.minimum, verdict.entries) == ("", 305, 308)
+
+
+def test_what_is_missing_above_the_minimum_is_still_an_error(
+    months: None, sequencer: Sequencer, as_owner: Callable[..., None]
+) -> None:
+    retention.apply(NOW)
+    sequencer.run_once()
+    as_owner('DELETE FROM audit_entry WHERE "index" = 301')
+    assert verify_log().index == 301
+
+
+def test_who_raises_the_minimum_to_hide_what_was_cut_is_found(
+    months: None, sequencer: Sequencer, as_owner: Callable[..., None]
+) -> None:
+    retention.apply(NOW)
+    sequencer.run_once()
+    as_owner('DELETE FROM audit_entry WHERE "index" < 303')
+    as_owner("UPDATE audit_keeping SET minimum = 303")
+    verdict = verify_log()
+    assert (verdict.where, "303" in verdict.bad, "301" in verdict.bad) == ("minimum", True, True)
+
+
+@pytest.mark.parametrize(("tile", "where"), [(0, "tile/g1/0/000/0"), (1, "")])
+def test_a_hash_of_what_went_still_leads_to_the_signed_root(
+    months: None, sequencer: Sequencer, as_owner: Callable[..., None], tile: int, where: str
+) -> None:
+    retention.apply(NOW)
+    sequencer.run_once()
+    row = Tile.objects.get(level=0, index=tile)
+    Tile.objects.filter(level=0, index=tile).update(data=b"x" * 32 + bytes(row.data)[32:])
+    verdict = verify_log()
+    assert not verdict.is_good
+    assert where in verdict.where
+
+
+def test_an_entry_that_is_there_below_the_minimum_is_noted(
+    months: None, sequencer: Sequencer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if connection.vendor == "postgresql":
+        return
+    monkeypatch.setattr(retention, "_remove_rows", lambda: None)
+    retention.apply(NOW)
+    sequencer.run_once()
+    assert (verify_log().bad, verify_log().left) == ("", 301)
