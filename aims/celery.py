@@ -31,6 +31,7 @@ SWEEPS = {
     "people.close_seats": timedelta(minutes=1),
     "compliance.finish_erasures": timedelta(minutes=1),
     "compliance.expire_consents": timedelta(minutes=1),
+    "compliance.measure": timedelta(hours=1),
     "audit.close_months": timedelta(hours=1),
     "audit.fold_counts": timedelta(hours=1),
     "audit.apply_retention": timedelta(hours=1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from aims.compliance.services import consents, keeping
+from aims.compliance.services import consents, keeping, measuring
 from aims.kit import clock
 
 
@@ -18,3 +18,9 @@ def expire_consents() -> None:
 def finish_erasures() -> None:
     """Finish what was begun, and erase again whom a restored database has brought back."""
     keeping.sweep(clock.now())
+
+
+@shared_task(name="compliance.measure")
+def measure() -> None:
+    """Measure the house; pages say when it was done."""
+    measuring.measure_house(clock.now())

@@ -26,6 +26,7 @@ _HOUSE = (
     (gettext_noop("Grants"), "/grants/", "key", frozenset[str]()),
     (gettext_noop("Policies"), "/policies/", "gavel", frozenset({"admin", "auditor", "owner"})),
     (gettext_noop("Audit"), "/audit/", "list-search", frozenset({"admin", "auditor"})),
+    (gettext_noop("Compliance"), "/compliance/", "rosette-discount-check", frozenset({"admin", "auditor"})),
     (gettext_noop("People"), "/people/", "users", frozenset({"admin"})),
 )
 _ASIDE = {"/chains/": "/grants", "/trust/": "/agents"}  # pages that are about what stands at another place
