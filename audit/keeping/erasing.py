@@ -48,7 +48,7 @@ def begin(
         raise AlreadyErased(f"{person} was erased already, or is being erased")
     first, end = _span(person)
     values, _ = PersonalValue.objects.filter(person=person).delete()
-    taken.forget(words)
+    taken.forget(person, words)
     erasure = Erasure(person=person, basis=basis, by=by, begun_at=now, values=values, key_hash=key_hash)
     erasure.first, erasure.end, erasure.is_again = first, end, is_again
     erasure.save(force_insert=True)

@@ -18,7 +18,7 @@ from audit.keeping import holds, state
 from audit.keeping.errors import RetentionRefused
 from audit.keeping.events import RetentionApplied, RetentionChanged
 from audit.keeping.models import Gone, Keeping, PersonalValue
-from audit.models import Entry, Rollup, Term
+from audit.models import Entry, PeriodCount, Rollup, Term
 from audit.partitions import Month
 from audit.search.terms import month_of
 from audit.write import NOBODY, record
@@ -150,6 +150,7 @@ def _forget(due: Due) -> None:
     events = Entry.objects.filter(index__lt=due.end).values("event_id")
     PersonalValue.objects.filter(event_id__in=events).delete()
     Rollup.objects.filter(hour__lt=due.month.later(1).begins_at).delete()
+    PeriodCount.objects.filter(at__lt=due.month.later(1).begins_at).delete()
     Term.objects.filter(month__lt=month_of(due.month.later(1).begins_at)).delete()
 
 

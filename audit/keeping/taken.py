@@ -1,4 +1,4 @@
-"""What was taken out of the log and still lies here: bundles may hold names, and the questions that made them may too."""
+"""What was taken out of the log, or asked of it, and still lies here: bundles and questions may hold names."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from datetime import datetime
 from audit.exports import services as exports
 from audit.exports.errors import NoSuchExport
 from audit.exports.models import Export
+from audit.models import SavedSearch
 
 BLANK = "(erased)"
 
 
-def forget(words: Collection[str]) -> None:
+def forget(person: str, words: Collection[str]) -> None:
     """Blank the questions that name a person, and begin again what is being made; in the caller's transaction.
+
+    Searches that they saved, or that name them, are deleted.
 
     words: what the person was called. A bundle in the making may hold what was read before: its worker finds out that it
     lost the job, and the next one reads again.
@@ -26,6 +29,10 @@ def forget(words: Collection[str]) -> None:
         if any(word in told for word in wanted):
             _blank(row)
     Export.objects.filter(state="running").update(state="queued", claim="", claimed_until=None)
+    SavedSearch.objects.filter(owner=person).delete()
+    for search in SavedSearch.objects.all():
+        if any(word in f"{search.name}\n{search.query}".casefold() for word in wanted):
+            search.delete()
 
 
 def drop_bundles(*, made_before: datetime) -> int:

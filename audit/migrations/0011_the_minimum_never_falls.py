@@ -21,5 +21,5 @@ def as_before(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audit", "0008_holds_retention_and_erasure")]
+    dependencies = [("audit", "0010_holds_retention_and_erasure")]
     operations = [migrations.RunPython(put, as_before)]
