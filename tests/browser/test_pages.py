@@ -61,6 +61,7 @@ def busy_morning(page: Page, world: World) -> dict[str, str]:
     """Let requests come and end in every way; return what pages are named by."""
     register_itself(world)
     walk(world)
+    seat_and_ask(world)
     courier = world.courier()
     order = world.order("Invoice 2026-1187", "4200.00")
     approved = courier.ask_person(order, "Invoice matches the purchase order.")
@@ -92,6 +93,23 @@ def register_itself(world: World) -> None:
     assert requests.post(f"{world.url}/oauth/register", json=metadata, timeout=10).status_code == 201
 
 
+def seat_and_ask(world: World) -> None:
+    """Let an auditor from outside have a seat, and Ada ask for what needs a second person."""
+    world.server.manage("seat", "eve@audit.example", "--name", "Eve Outside", "--days", "30")
+    world.server.manage("shell", "-v0", "-c", ASK)
+
+
+ASK = """
+from aims.compliance.services import consents
+from aims.kit import clock
+from aims.people.queries import person_by_email
+by = person_by_email("ada@acme.example")
+note = "Case 12 is closed.\\nNobody asked for it in two years."
+for hold in ("hold_01m8gv685e63tvr9g0p6f9cf5g", "hold_2"):
+    consents.ask("hold.release", {"hold": hold}, reason="case_closed", note=note, by=by, now=clock.now())
+"""
+
+
 def decide(page: Page, world: World, button: str) -> None:
     page.goto(f"{world.url}/inbox/")
     page.locator("a.item:not(.done)").first.click()
@@ -117,6 +135,8 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
         ("grant", "/grants/?q=desk", "a.item"),
         ("server", "/trust/", ".choices a"),
         ("ledger", "/resources/?q=ledger", "a.item"),
+        ("consent", "/compliance/consents/", "a.item"),
+        ("seat", "/compliance/auditors/", "a.item"),
         ("entry", "/audit/?type=approvals.decision.approved", ".entry-title"),
     ):
         page.goto(world.url + start)
@@ -184,6 +204,15 @@ PAGES = [
     ("ada", "audit-nothing", "/audit/?agent=nobody", 200),
     ("ada", "entry", "{entry}", 200),
     ("ada", "timeline", "{timeline}", 200),
+    ("ada", "compliance", "/compliance/", 200),
+    ("ben", "compliance-scorecard", "/compliance/scorecard/", 200),
+    ("ada", "consents", "/compliance/consents/", 200),
+    ("ada", "consent-of-mine", "{consent}", 200),
+    ("ben", "consent-of-another", "{consent}", 200),
+    ("ada", "auditors", "/compliance/auditors/", 200),
+    ("ada", "auditor-new", "/compliance/auditors/new/", 200),
+    ("ada", "auditor", "{seat}", 200),
+    ("ben", "reading", "/compliance/reading/", 200),
     ("ada", "people", "/people/", 200),
     ("ada", "person", "{person}", 200),
     ("ada", "invite", "/people/invite/", 200),

@@ -60,6 +60,12 @@ PAGES = {
     "/policies/new/": (403, 403, 403, 200),
     "/people/": (403, 403, 403, 200),
     "/audit/": (403, 200, 403, 200),
+    "/compliance/": (403, 200, 403, 200),
+    "/compliance/scorecard/": (403, 200, 403, 200),
+    "/compliance/consents/": (403, 200, 403, 200),
+    "/compliance/reading/": (403, 200, 403, 200),
+    "/compliance/auditors/": (403, 403, 403, 200),
+    "/compliance/auditors/new/": (403, 403, 403, 200),
     "/patterns/": (404, 404, 404, 200),
 }
 
