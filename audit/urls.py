@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.urls import URLPattern, path, re_path
 
 from audit import endpoints, views
+from audit.exports import urls as exports_urls
 from audit.timeline import views as timeline
 from audit.timeline.extras import NO_EXTRAS, Extras
 from audit.views import Labels, guarded
@@ -35,6 +36,7 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
         path("newer/", guarded(views.newer_view), name="newer"),
         page("<int:index>/", views.entry_view, "entry"),
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
+        *exports_urls.pages(labels),
         path("txn/<str:txn>/", guarded(timeline.redirect_view), name="timeline"),
         path(
             "timeline/<slug:kind>/<path:ref>/",

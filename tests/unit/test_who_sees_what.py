@@ -66,6 +66,8 @@ PAGES = {
     "/compliance/reading/": (403, 200, 403, 200),
     "/compliance/auditors/": (403, 403, 403, 200),
     "/compliance/auditors/new/": (403, 403, 403, 200),
+    "/findings/": (403, 200, 403, 200),
+    "/findings/rules/": (403, 200, 403, 200),
     "/patterns/": (404, 404, 404, 200),
 }
 
