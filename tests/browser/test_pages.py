@@ -112,6 +112,8 @@ note = "Case 12 is closed.\\nNobody asked for it in two years."
 for hold in ("hold_01m8gv685e63tvr9g0p6f9cf5g", "hold_2"):
     consents.ask("hold.release", {"hold": hold}, reason="case_closed", note=note, by=by, now=clock.now())
 """
+
+
 def show_twice(client: Client) -> None:
     """Show one assertion again and again, until a rule sees it."""
     now = int(time.time())
@@ -160,7 +162,7 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
         ("ledger", "/resources/?q=ledger", "a.item"),
         ("consent", "/compliance/consents/", "a.item"),
         ("seat", "/compliance/auditors/", "a.item"),
-        ("entry", "/audit/?type=approvals.decision.approved", ".entry-title"),
+        ("entry", "/audit/?q=type:approvals.decision.approved", ".entry-title"),
     ):
         page.goto(world.url + start)
         found[name] = str(page.locator(link).first.get_attribute("href"))
@@ -231,8 +233,9 @@ PAGES = [
     ("ada", "policy-new", "/policies/new/", 200),
     ("ada", "policy", "/policies/1/", 200),
     ("ada", "audit", "/audit/", 200),
-    ("ada", "audit-filtered", "/audit/?type=approvals.decision.approved", 200),
-    ("ada", "audit-nothing", "/audit/?agent=nobody", 200),
+    ("ada", "audit-filtered", "/audit/?q=type:approvals.decision.approved", 200),
+    ("ada", "audit-wrong", "/audit/?q=decision:denied+agnt:courier", 200),
+    ("ada", "audit-nothing", "/audit/?q=agent:nobody", 200),
     ("ada", "entry", "{entry}", 200),
     ("ada", "timeline", "{timeline}", 200),
     ("ada", "compliance", "/compliance/", 200),
