@@ -193,3 +193,4 @@ class FailureCount(models.Model):
 
 
 from audit.exports.models import Export as Export  # noqa: E402  its table is one of this app's
+from audit.feeds.models import Feed as Feed  # noqa: E402

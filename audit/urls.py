@@ -9,6 +9,7 @@ from django.urls import URLPattern, path, re_path
 
 from audit import endpoints, views
 from audit.exports import urls as exports_urls
+from audit.feeds import urls as feeds_urls
 from audit.timeline import views as timeline
 from audit.timeline.extras import NO_EXTRAS, Extras
 from audit.views import Labels, guarded
@@ -37,6 +38,7 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
         page("<int:index>/", views.entry_view, "entry"),
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
         *exports_urls.pages(labels),
+        *feeds_urls.pages,
         path("txn/<str:txn>/", guarded(timeline.redirect_view), name="timeline"),
         path(
             "timeline/<slug:kind>/<path:ref>/",
