@@ -28,6 +28,7 @@ SWEEPS = {
     "authentication.drop_spent": timedelta(minutes=1),
     "people.drop_spent": timedelta(minutes=10),
     "observability.forget": timedelta(minutes=10),
+    "observability.follow": timedelta(seconds=5),
     "people.close_seats": timedelta(minutes=1),
     "compliance.expire_consents": timedelta(minutes=1),
     "compliance.measure": timedelta(hours=1),

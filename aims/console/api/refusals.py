@@ -89,6 +89,8 @@ TABLE: dict[str, Errors] = {
         observability.OtherReporter, observability.EventRefused, observability.ContentRefused, observability.NotNow,
         observability.NotAParty, observability.JtiReused, observability.TooManyEvents,
     ),
+    "findings_acknowledge_create": (observability.FindingMoved,),
+    "findings_close_create": (observability.FindingMoved,),
     "events_otlp_create": (observability.SpansRefused, observability.BatchTooLarge, observability.TokenNeeded),
 }  # fmt: skip
 
