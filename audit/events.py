@@ -9,7 +9,11 @@ from audit.write import Event
 
 @dataclass(frozen=True, kw_only=True)
 class LogViewed(Event, type="audit.log.viewed", title="Audit log read", tone="plain"):
-    """Somebody read the log. page: list, entry, timeline or command. at: index or txn. query: the names of the filters used."""
+    """A person read the log, or a machine; one that acts for a person names them as subject.
+
+    page: list, entry, timeline, proof, bundle or command. at: index, first and last index, or txn. query: the names of the
+    filters used.
+    """
 
     page: str
     at: str | None

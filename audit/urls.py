@@ -9,7 +9,11 @@ from django.urls import URLPattern, path, re_path
 
 from audit import endpoints, views
 from audit.exports import urls as exports_urls
+<<<<<<< HEAD
 from audit.feeds import urls as feeds_urls
+=======
+from audit.keeping import views as keeping
+>>>>>>> main
 from audit.search import pages as search
 from audit.timeline import views as timeline
 from audit.timeline.extras import NO_EXTRAS, Extras
@@ -42,6 +46,8 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
         path("newer/", guarded(views.newer_view), name="newer"),
         page("<int:index>/", views.entry_view, "entry"),
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
+        path("<int:index>/personal/", keeping.posted(keeping.reveal_view), name="reveal"),
+        path("personal/", keeping.asked(keeping.find_view, labels=labels), name="find-personal"),
         *exports_urls.pages(labels),
         *feeds_urls.pages,
         path("txn/<str:txn>/", guarded(timeline.redirect_view), name="timeline"),
