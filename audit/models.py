@@ -233,12 +233,9 @@ class FailureCount(models.Model):
 
 
 from audit.exports.models import Export as Export  # noqa: E402  its table is one of this app's
-<<<<<<< HEAD
 from audit.feeds.models import Feed as Feed  # noqa: E402
-=======
 from audit.keeping.models import Erasure as Erasure  # noqa: E402
 from audit.keeping.models import Gone as Gone  # noqa: E402
 from audit.keeping.models import Hold as Hold  # noqa: E402
 from audit.keeping.models import Keeping as Keeping  # noqa: E402
 from audit.keeping.models import PersonalValue as PersonalValue  # noqa: E402
->>>>>>> main

@@ -9,11 +9,8 @@ from django.urls import URLPattern, path, re_path
 
 from audit import endpoints, views
 from audit.exports import urls as exports_urls
-<<<<<<< HEAD
 from audit.feeds import urls as feeds_urls
-=======
 from audit.keeping import views as keeping
->>>>>>> main
 from audit.search import pages as search
 from audit.timeline import views as timeline
 from audit.timeline.extras import NO_EXTRAS, Extras
