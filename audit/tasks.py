@@ -16,7 +16,6 @@ from audit.search import indexes, periods
 def close_months() -> None:
     """Close the months that are over, judged by the newest entry: a later one can't fall into them any more."""
     partitions.close(tree.moment())
-    indexes.complete()
 
 
 @shared_task(name="audit.fold_counts")
@@ -29,6 +28,12 @@ def fold_counts() -> None:
 def apply_retention() -> None:
     """Let the oldest month of the log go, if it is older than the policy and nothing stands in its way."""
     retention.apply(datetime.now(UTC))
+
+
+@shared_task(name="audit.index_words")
+def index_words() -> None:
+    """Give the months that were closed the index of their words."""
+    indexes.catch_up()
 
 
 @shared_task(name="audit.add_up_counts")

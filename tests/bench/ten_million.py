@@ -105,8 +105,8 @@ def _filled(entries: int) -> None:
     call_command("migrate", verbosity=0)
     if not read.size():
         fill(entries, ends_at=datetime.now(UTC), say=print)
-    tasks.fold_counts()
-    tasks.close_months()
+    for sweep in (tasks.fold_counts, tasks.close_months, tasks.index_words, tasks.add_up_counts):
+        sweep()
     print(f"{read.size():,} entries")
 
 
