@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.http import HttpResponse
 from django.urls import URLPattern, path, re_path
 
-from audit import endpoints, views
+from audit import endpoints, integrity, views
 from audit.timeline import views as timeline
 from audit.timeline.extras import NO_EXTRAS, Extras
 from audit.views import Labels, guarded
@@ -33,6 +33,12 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
     patterns = [
         page("", views.list_view, "list"),
         path("newer/", guarded(views.newer_view), name="newer"),
+        path("integrity/", guarded(integrity.integrity_view), name="integrity"),
+        path("integrity/checks/", guarded(integrity.checks_view), name="checks"),
+        path("integrity/checks/<slug:kind>/", integrity.check_now, name="check-now"),
+        path("integrity/policy", guarded(integrity.policy_view), name="policy"),
+        path("integrity/vkeys", guarded(integrity.vkeys_view), name="vkeys"),
+        path("integrity/certificate/", guarded(integrity.certificate_view), name="certificate"),
         page("<int:index>/", views.entry_view, "entry"),
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
         path("txn/<str:txn>/", guarded(timeline.redirect_view), name="timeline"),
