@@ -17,7 +17,7 @@ from django.urls import path, re_path  # noqa: E402
 from aims.authorization.endpoints.long_poll import App, LongPoll, Receive, Scope, Send  # noqa: E402
 from aims.console import live  # noqa: E402
 from aims.console.middleware import PAGE_PREFIXES  # noqa: E402
-from aims.lean import LeanHandler  # noqa: E402
+from aims.lean.loop import LeanHandler  # noqa: E402
 
 OAUTH = "/oauth/"
 

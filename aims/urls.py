@@ -22,6 +22,7 @@ urlpatterns = [
     path("", include("aims.console.urls")),
     path("", include("aims.console.registry.urls")),
     path("", include("aims.compliance.urls")),
+    path("", include("aims.observability.urls")),
     path("", include("aims.people.urls")),
     path("", include("approvals.urls")),
     path("audit/", include(audit_urls.pages(labels.of, story.EXTRAS))),

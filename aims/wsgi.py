@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aims.settings")
-
-application = get_wsgi_application()
+django.setup(set_prefix=False)
 
 from aims.authorization.services import gathering  # noqa: E402  (needs the apps)
 from aims.console import live  # noqa: E402
+from aims.lean.threads import LeanHandler  # noqa: E402
 
+application = LeanHandler()
 live.connect()
 gathering.start()  # never stopped: whoever waits for a row is a request, and the server ends behind the last of these

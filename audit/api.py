@@ -20,6 +20,7 @@ from audit import read
 from audit.access import Scope, scope_of_caller
 from audit.errors import LogError
 from audit.events import LogViewed
+from audit.exports import api as exports
 from audit.forms import FilterForm
 from audit.write import NOBODY, record_alone
 
@@ -98,7 +99,7 @@ class EntryViewSet(ViewSet):
         return Response(shown)
 
 
-routes: list[tuple[str, type[ViewSet], str]] = [("audit-entries", EntryViewSet, "audit-entry")]
+routes: list[tuple[str, type[ViewSet], str]] = [("audit-entries", EntryViewSet, "audit-entry"), *exports.routes]
 
 
 def _asked(request: Request) -> FilterForm:

@@ -39,16 +39,24 @@ def decode(raw: bytes, *, max_depth: int = DEPTH_MAX) -> Any:
     Raises: CanonicalError for bad UTF-8 or JSON, duplicate members, floats, big integers, lone surrogates, deep
     nesting. Spec: RFC 7493 §2.
     """
+    value = read(raw)
+    encode(value, max_depth=max_depth)
+    return value
+
+
+def read(raw: bytes) -> Any:
+    """Return the value of a JSON text whose nesting and surrogates nobody has looked at yet.
+
+    Raises: CanonicalError for bad UTF-8 or JSON, duplicate members, floats, big integers.
+    """
     try:
-        value = _reader.decode(raw.decode())
+        return _reader.decode(raw.decode())
     except RecursionError as error:
         raise CanonicalError("nested too deeply") from error
     except CanonicalError:
         raise
     except ValueError as error:
         raise CanonicalError("not JSON in UTF-8") from error
-    encode(value, max_depth=max_depth)
-    return value
 
 
 def _spell(value: Any, depth: int) -> str:

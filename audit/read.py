@@ -15,9 +15,11 @@ from audit import strength as standing
 from audit.access import EVERYTHING as EVERYTHING
 from audit.access import Scope as Scope
 from audit.access import scope_of as scope_of
+from audit.access import scope_of_caller as scope_of_caller
 from audit.checkpoints import current_log
 from audit.entries import EntryView as EntryView
 from audit.entries import views_of
+from audit.errors import LogError as LogError
 from audit.errors import Malformed, NoLog, NoSuchEntry
 from audit.models import Check, Checkpoint, Entry, Head, InboxRow, Log
 from audit.payload import parse as parse_payload
@@ -28,6 +30,11 @@ from audit.search.finding import each as each
 from audit.search.finding import newest as newest
 from audit.search.language import parse as parse
 from audit.search.syntax import Query as Query
+from audit.tallies import Tally as Tally
+from audit.tallies import began_at as began_at
+from audit.tallies import newest_of as newest_of
+from audit.tallies import tallies as tallies
+from audit.tallies import tallies_of as tallies_of
 from audit.timeline.extras import Card as Card
 from audit.timeline.extras import Extras as Extras
 from audit.timeline.telling import Timeline as Timeline
@@ -36,6 +43,7 @@ from audit.timeline.telling import timeline as timeline
 TIMELINE_MAX = 500
 STALLED_AFTER = timedelta(seconds=15)
 COUNT_MAX = 10_000
+REPORT_VIEWED = "compliance.report.viewed"  # reading what was measured from the log is reading the log
 WORD_SCAN_MAX = 100_000  # words are searched in this many of the newest entries; references in all
 
 
@@ -94,7 +102,8 @@ def readings(person: str, *, before: int | None = None, limit: int = PAGE_DEFAUL
 
     They are about what the reader did, so no scope cuts them. person: ref.
     """
-    found = Entry.objects.filter(Q(by=person) | Q(subject=person), _type("audit.*"))
+    taken = _type("audit.*") | Q(type=REPORT_VIEWED)
+    found = Entry.objects.filter(Q(by=person) | Q(subject=person), taken)
     if before is not None:
         found = found.filter(index__lt=before)
     return views_of(found.order_by("-index")[: min(limit, PAGE_MAX)])

@@ -31,6 +31,7 @@ DRAIN_SPACING_S = 0.02  # under load, so that entries share a commit; the first 
 CHECKPOINT_SPACING_S = 0.25
 FLUSH_SPACING_S = 30
 RETRY_S = 1.0
+STANDBY_S = 0.25  # between two looks of one that waits to lead
 FINISH_TRIES = 3
 FORKED_RECHECK_S = 5.0
 _LEADER_LOCK = 0x41494D53_4C4F47  # "AIMSLOG"
@@ -74,7 +75,7 @@ class Sequencer:
                 if self._leads:
                     self._turn(stop)
                 else:
-                    stop.wait(RETRY_S)
+                    stop.wait(STANDBY_S)
             except Exception as error:
                 stop.wait(self._stumble(error))
         self._finish()

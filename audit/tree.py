@@ -64,7 +64,8 @@ def append(head: Head, payloads: Sequence[bytes], *, now: datetime) -> None:
     # Never backwards, so that a moment can be turned into an index.
     recorded_at = max(now.replace(microsecond=now.microsecond // 1000 * 1000), head.recorded_at)
     start = head.base + head.size
-    insert(head, [_row(start + at, raw, recorded_at) for at, raw in enumerate(payloads)])
+    moment = stamp(recorded_at)
+    insert(head, [_row(start + at, raw, moment) for at, raw in enumerate(payloads)])
 
 
 def insert(head: Head, rows: Sequence[store.Row]) -> None:
@@ -126,11 +127,11 @@ def _claim(limit: int) -> list[bytes]:
         return [bytes(payload) for _, payload in sorted(cursor.fetchall())]
 
 
-def _row(index: int, payload: bytes, recorded_at: datetime) -> store.Row:
+def _row(index: int, payload: bytes, recorded_at: str) -> store.Row:
     try:
         event = parse(payload)
     except Malformed as error:
-        payload = _set_aside(payload, str(error), recorded_at)
+        payload = _set_aside(payload, str(error), datetime.fromisoformat(recorded_at))
         event = parse(payload)
     return store.row(index, event, canon=with_recorded_at(payload, recorded_at), recorded_at=recorded_at)
 

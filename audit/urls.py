@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.urls import URLPattern, path, re_path
 
 from audit import endpoints, integrity, views
+from audit.exports import urls as exports_urls
 from audit.timeline import views as timeline
 from audit.timeline.extras import NO_EXTRAS, Extras
 from audit.views import Labels, guarded
@@ -41,6 +42,7 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
         path("integrity/certificate/", guarded(integrity.certificate_view), name="certificate"),
         page("<int:index>/", views.entry_view, "entry"),
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
+        *exports_urls.pages(labels),
         path("txn/<str:txn>/", guarded(timeline.redirect_view), name="timeline"),
         path(
             "timeline/<slug:kind>/<path:ref>/",

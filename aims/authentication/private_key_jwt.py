@@ -51,14 +51,36 @@ def authenticate(assertion: str, *, client_id: str | None, now: datetime, may_re
     Nothing is written: ``replay.spend`` the proof in the request's one write transaction, whether it grants or refuses.
     may_recall: an agent may come from this process's memory; see Client.is_recalled.
     """
-    token = parsed(assertion, algorithms=ALGORITHMS, typ=TYPES)
+    token = read(assertion)
     claims = _checked(token.claims, client_id=client_id, now=now)
     known = _known.get(claims.client_id) if may_recall else None
-    tried = known.keys.get(_slot(token)) if known and known.agent.state == AgentState.ACTIVE else None
+    tried = _tried(known, token)
     if known and tried and is_signed(token, tried):
         return client_of(known.agent, _proof(known.agent, claims), is_recalled=True)
     holder = _signer(token, claims.client_id, tried, now=now)
     return usable(client_of(holder, _proof(holder, claims)))
+
+
+def read(assertion: str) -> Unverified:
+    """Return an assertion taken apart: nobody has checked what it says. Raises InvalidClient."""
+    return parsed(assertion, algorithms=ALGORITHMS, typ=TYPES)
+
+
+def recalled(token: Unverified, agent: Agent, *, now: datetime) -> Client | None:
+    """Return the client if this very agent, as it is in memory, signed it; None where that is not for memory to say.
+
+    agent: of a client that was recalled before. Raises InvalidClient.
+    """
+    claims = _checked(token.claims, client_id=None, now=now)
+    known = _known.get(claims.client_id)
+    tried = _tried(known, token)
+    is_theirs = known is not None and known.agent is agent and tried is not None and is_signed(token, tried)
+    return client_of(agent, _proof(agent, claims), is_recalled=True) if is_theirs else None
+
+
+def _tried(known: _Known | None, token: Unverified) -> PublicKey | None:
+    """Return the remembered key that a token must be signed with, None for an agent that is not known or not active."""
+    return known.keys.get(_slot(token)) if known and known.agent.state == AgentState.ACTIVE else None
 
 
 def _checked(claims: Mapping[str, Any], *, client_id: str | None, now: datetime) -> _Claims:

@@ -81,6 +81,9 @@ def _read(identifier: str) -> _Listed | None:
     found = Resource.objects.prefetch_related("actions").filter(identifier=identifier, retired_at=None).first()
     if found is None:
         return None
+    known = _known.get(identifier)
+    if known and (known.resource.ref, known.resource.version) == (found.ref, found.version):
+        return _known.keep(identifier, known)  # what others have made of it stays good
     actions = tuple(Action(row.name, row.title, row.detail_type, row.reversibility) for row in found.actions.all())
     return _known.keep(identifier, _Listed(resource=found, actions=actions))
 

@@ -1,4 +1,7 @@
-"""What the log says about consents. The note stays out: the statement's hash is salted and tells nothing of it."""
+"""What the log says about this room: its consents, and who read what was measured.
+
+The note of a consent stays out: the statement's hash is salted and tells nothing of it.
+"""
 
 from __future__ import annotations
 
@@ -73,3 +76,13 @@ class ConsentRefused(Event, type="compliance.consent.refused", title="A consent 
     consent: str
     attempted: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportViewed(Event, type="compliance.report.viewed", title="Compliance report read", tone="plain"):
+    """page: report, fleet or measured. at: the set or the agent it was about, None for all. since, until: days (UTC)."""
+
+    page: str
+    at: str | None
+    since: str
+    until: str

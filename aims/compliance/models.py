@@ -74,3 +74,18 @@ class PreparedConsent(models.Model):
                 fields=["consent", "person", "session_key"], name="compliance_one_context_a_session"
             )
         ]
+
+
+class Measurement(models.Model):
+    """What was measured last for the whole house: one row. It is a cache, and says when it was made.
+
+    evidence: by name, as ``reporting.evidence_row`` spells it.
+    """
+
+    since_at = models.DateTimeField()
+    until_at = models.DateTimeField()
+    measured_at = models.DateTimeField()
+    evidence = models.JSONField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(pk=1), name="compliance_measurement_is_one_row")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from aims.compliance.services import consents
+from aims.compliance.services import consents, measuring
 from aims.kit import clock
 
 
@@ -12,3 +12,9 @@ from aims.kit import clock
 def expire_consents() -> None:
     """End what nobody confirmed or used in time. It ended by itself: the verbs ask for the time."""
     consents.expire_due(clock.now())
+
+
+@shared_task(name="compliance.measure")
+def measure() -> None:
+    """Measure the house; pages say when it was done."""
+    measuring.measure_house(clock.now())

@@ -2,9 +2,12 @@
 
 from django.urls import path
 
-from aims.compliance.views import consents, seats
+from aims.compliance.views import consents, report, seats
 
 urlpatterns = [
+    path("compliance/", report.requirements, name="compliance"),
+    path("compliance/measure/", report.measure_again, name="compliance-measure"),
+    path("compliance/scorecard/", report.fleet, name="compliance-fleet"),
     path("compliance/consents/", consents.consent_list, name="consents"),
     path("compliance/consents/<str:ref>/", consents.consent, name="consent"),
     path("compliance/consents/<str:ref>/begin/", consents.begin),

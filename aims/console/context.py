@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,9 @@ from django.utils.translation import gettext_noop
 
 from aims.authorization.queries import waiting_count
 from aims.kit import clock
+from aims.observability.queries import waiting_count as findings_waiting
 from aims.people.queries import roles_held
+from audit.read import scope_of
 
 # label, address, icon, who sees it (empty: everyone who is signed in)
 _MINE = (
@@ -26,8 +29,11 @@ _HOUSE = (
     (gettext_noop("Grants"), "/grants/", "key", frozenset[str]()),
     (gettext_noop("Policies"), "/policies/", "gavel", frozenset({"admin", "auditor", "owner"})),
     (gettext_noop("Audit"), "/audit/", "list-search", frozenset({"admin", "auditor"})),
+    (gettext_noop("Findings"), "/findings/", "alert-triangle", frozenset({"admin", "auditor"})),
+    (gettext_noop("Compliance"), "/compliance/", "rosette-discount-check", frozenset({"admin", "auditor"})),
     (gettext_noop("People"), "/people/", "users", frozenset({"admin"})),
 )
+_READERS = frozenset({"admin", "auditor"})
 _ASIDE = {"/chains/": "/grants", "/trust/": "/agents"}  # pages that are about what stands at another place
 _Row = tuple[str, str, str, frozenset[str]]
 
@@ -63,11 +69,12 @@ def _frame(request: HttpRequest) -> Frame:
     if person is None or not person.is_authenticated:
         return Frame(person=None)
     roles, waiting = roles_held(person, at=clock.now()), waiting_count(person)
+    counts = {"/inbox/": waiting, "/findings/": findings_waiting(scope_of(person)) if roles & _READERS else 0}
     current = _current(request.path, (row[1] for row in _MINE + _HOUSE))
     return Frame(
         person=person,
-        mine=tuple(_item(row, current=current, waiting=waiting) for row in _MINE if _sees(row, roles)),
-        house=tuple(_item(row, current=current, waiting=waiting) for row in _HOUSE if _sees(row, roles)),
+        mine=tuple(_item(row, current=current, counts=counts) for row in _MINE if _sees(row, roles)),
+        house=tuple(_item(row, current=current, counts=counts) for row in _HOUSE if _sees(row, roles)),
         waiting=waiting,
     )
 
@@ -83,7 +90,6 @@ def _current(path: str, places: Any) -> str:
     return max((href for href in places if path.startswith(href) and (href != "/" or path == "/")), key=len, default="")
 
 
-def _item(row: _Row, *, current: str, waiting: int) -> Item:
+def _item(row: _Row, *, current: str, counts: Mapping[str, int]) -> Item:
     label, href, icon, _roles = row
-    count = waiting if href == "/inbox/" else 0
-    return Item(label=_(label), href=href, icon=icon, count=count, is_current=href == current)
+    return Item(label=_(label), href=href, icon=icon, count=counts.get(href, 0), is_current=href == current)

@@ -28,7 +28,11 @@ class Signer:
 
     def sign(self, claims: Mapping[str, Any], typ: str) -> str:
         """Return a compact JWS over the claims. typ: without ``application/``."""
-        return jose.sign(claims, key=self._key, typ=typ, kid=self.kid, algorithm=self.algorithm)
+        return self.sign_spelled(jose.spelled(claims), typ)
+
+    def sign_spelled(self, payload: str, typ: str) -> str:
+        """Return a compact JWS over claims that are written as ``jose.spelled`` writes them."""
+        return jose.sign_spelled(payload, key=self._key, typ=typ, kid=self.kid, algorithm=self.algorithm)
 
 
 _cache: dict[tuple[str, str], tuple[float, Signer]] = {}

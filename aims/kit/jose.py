@@ -119,8 +119,21 @@ def thumbprint_of_pem(pem: bytes) -> str:
 
 def sign(claims: Mapping[str, Any], *, key: JoseKey, typ: str, kid: str, algorithm: str) -> str:
     """Return a compact JWS. Spec: RFC 7515 §3.1."""
-    signing_input = f"{_header_part(algorithm, typ, kid)}.{_part(claims)}"
+    return sign_spelled(spelled(claims), key=key, typ=typ, kid=kid, algorithm=algorithm)
+
+
+def sign_spelled(payload: str, *, key: JoseKey, typ: str, kid: str, algorithm: str) -> str:
+    """Return a compact JWS over claims that ``spelled`` wrote, or that are written as it would."""
+    signing_input = f"{_header_part(algorithm, typ, kid)}.{b64url(payload.encode())}"
     return f"{signing_input}.{b64url(_signature(signing_input.encode(), key, algorithm))}"
+
+
+def spelled(claims: Mapping[str, Any]) -> str:
+    """Return claims as JSON, as we spell it in what we sign."""
+    return _encoder.encode(claims)
+
+
+_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def parse(token: str, *, algorithms: frozenset[str], typ: Collection[str | None]) -> Unverified:
@@ -221,11 +234,7 @@ def _plain_typ(typ: object) -> str | None:
 
 @lru_cache(maxsize=256)
 def _header_part(algorithm: str, typ: str, kid: str) -> str:
-    return _part({"alg": algorithm, "typ": typ, "kid": kid})
-
-
-def _part(value: Mapping[str, Any]) -> str:
-    return b64url(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+    return b64url(spelled({"alg": algorithm, "typ": typ, "kid": kid}).encode())
 
 
 def _raw(part: str, what: str) -> bytes:

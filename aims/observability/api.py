@@ -10,8 +10,12 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from django.conf import settings
+from django.http import Http404
+from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,9 +25,13 @@ from aims.kit import clock
 from aims.kit.address import address_of
 from aims.kit.errors import AimsError
 from aims.kit.forms import MACHINE_BODY_MAX_BYTES
-from aims.observability import otlp, services
+from aims.kit.strict import StrictSerializer
+from aims.observability import detecting, otlp, queries, services
 from aims.observability.errors import BatchRefused, BatchTooLarge, SignatureRefused, SpansRefused, TokenNeeded
+from aims.observability.models import CloseReason, Finding, FindingState
+from aims.observability.rules import RULES, SEVERITIES
 from aims.observability.services import EVENTS_MAX, Outcome
+from audit import read
 from audit.canonical import CanonicalError, decode
 from audit.write import count_failure
 
@@ -144,15 +152,125 @@ class SpanViewSet(ViewSet):
     )
     def create(self, request: Request) -> Response:
         """Take the spans of an ExportTraceServiceRequest. Contents are left, and counted."""
-        auth: Any = request.auth
         if request.stream is None:
             raise SpansRefused
-        taken = services.take_spans(dict(request.data), caller=str(auth.client_id), now=clock.now())
+        taken = services.take_spans(dict(request.data), caller=_caller(request), now=clock.now())
         shown = {"accepted": taken.count, "dropped": taken.dropped, "contents": taken.contents}
         return Response(SpansTakenSerializer(shown).data)
 
 
-routes: list[tuple[str, type[ViewSet], str]] = [("events", EventViewSet, "event"), ("events/otlp", SpanViewSet, "span")]
+class FindingSerializer(serializers.Serializer[Any]):
+    """Something that a rule found. evidence: indexes of entries that show it. reason: why it was closed."""
+
+    ref = serializers.CharField()
+    rule = serializers.CharField()
+    version = serializers.IntegerField()
+    severity = serializers.ChoiceField(SEVERITIES)
+    agent = serializers.CharField(allow_null=True)
+    person = serializers.CharField(allow_null=True)
+    resource = serializers.CharField(allow_null=True)
+    txn = serializers.CharField(allow_null=True)
+    grant = serializers.CharField(allow_null=True)
+    first_index = serializers.IntegerField()
+    last_index = serializers.IntegerField()
+    evidence = serializers.ListField(child=serializers.IntegerField())
+    count = serializers.IntegerField()
+    state = serializers.ChoiceField(FindingState.choices)
+    reason = serializers.ChoiceField(CloseReason.choices, allow_blank=True)
+    opened_at = serializers.DateTimeField()
+    seen_at = serializers.DateTimeField()
+
+
+class FindingListSerializer(serializers.Serializer[Any]):
+    """A page of findings, the newest first. next: the ``before`` of the page that follows, null at the end."""
+
+    items = FindingSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class FindingQuery(StrictSerializer):
+    """What to look for among the findings."""
+
+    state = serializers.ChoiceField(FindingState.choices, required=False)
+    severity = serializers.ChoiceField(SEVERITIES, required=False)
+    rule = serializers.ChoiceField(sorted(RULES), required=False)
+    before = serializers.RegexField("[0-9]{1,18}", required=False)
+
+
+class CloseSerializer(StrictSerializer):
+    """Why a finding is closed."""
+
+    reason = serializers.ChoiceField(CloseReason.choices)
+
+
+FINDING_LIST = forced_singular_serializer(FindingListSerializer)  # type: ignore[no-untyped-call]
+
+
+class FindingViewSet(ViewSet):
+    """What the rules found in the log."""
+
+    manage_scope = "manage.findings"
+    read_scope = "read.audit"
+    lookup_field = "ref"
+    lookup_value_regex = "[a-z0-9_]{1,40}"
+
+    @extend_schema(parameters=[FindingQuery], responses=FINDING_LIST)
+    def list(self, request: Request) -> Response:
+        """Return the newest findings that fit."""
+        if any(len(values) != 1 for _, values in request.query_params.lists()):
+            raise ValidationError("A parameter is given twice.")
+        asked = FindingQuery(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        wanted = dict(asked.validated_data)
+        before = int(wanted.pop("before")) if "before" in wanted else None
+        rows = queries.found(read.scope_of_caller(request.auth), before=before, **wanted)
+        page = rows[: queries.LIST_MAX]
+        more = page[-1].last_index if len(rows) > queries.LIST_MAX else None
+        return Response(FindingListSerializer({"items": page, "next": more}).data)
+
+    @extend_schema(responses=FindingSerializer)
+    def retrieve(self, request: Request, ref: str) -> Response:
+        """Return one finding."""
+        return Response(FindingSerializer(_finding(request, ref)).data)
+
+    @extend_schema(request=None, responses=FindingSerializer)
+    @action(detail=True, methods=["post"])
+    def acknowledge(self, request: Request, ref: str) -> Response:
+        """Say that somebody looks at it."""
+        finding = _finding(request, ref)
+        detecting.acknowledge(finding, by=_caller(request), now=clock.now())
+        return Response(FindingSerializer(finding).data)
+
+    @extend_schema(request=CloseSerializer, responses=FindingSerializer)
+    @action(detail=True, methods=["post"])
+    def close(self, request: Request, ref: str) -> Response:
+        """Close it for a reason."""
+        given = CloseSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        finding = _finding(request, ref)
+        reason = CloseReason(given.validated_data["reason"])
+        detecting.close(finding, reason, by=_caller(request), now=clock.now())
+        return Response(FindingSerializer(finding).data)
+
+
+routes: list[tuple[str, type[ViewSet], str]] = [
+    ("events", EventViewSet, "event"),
+    ("events/otlp", SpanViewSet, "span"),
+    ("findings", FindingViewSet, "finding"),
+]
+
+
+def _finding(request: Request, ref: str) -> Finding:
+    """Return a finding that the caller may see. Raises Http404."""
+    found = queries.findings(read.scope_of_caller(request.auth)).filter(ref=ref).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _caller(request: Request) -> str:
+    auth: Any = request.auth
+    return str(auth.client_id)
 
 
 def _body(stream: IO[Any]) -> bytes:

@@ -101,3 +101,11 @@ class SpansRefused(AimsError):
 
     code = "invalid_spans"
     public = "Send an ExportTraceServiceRequest as application/json, of at most 500 spans."
+
+
+class FindingMoved(AimsError):
+    """The finding is not in a state from which it can move there."""
+
+    code = "finding_moved"
+    public = "Somebody else dealt with this finding meanwhile. Reload the page to see where it stands."
+    status = 409

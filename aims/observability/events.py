@@ -54,3 +54,30 @@ class SpansReceived(Event, type="observability.spans.received", title="Took span
     taken: int
     dropped: dict[str, int]
     contents: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingOpened(Event, type="observability.finding.opened", title="Found something", tone="waiting"):
+    """A rule found something. evidence: indexes of the entries that show it."""
+
+    finding: str
+    rule: str
+    version: int
+    severity: str
+    evidence: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingAcknowledged(Event, type="observability.finding.acknowledged", title="Took up a finding", tone="info"):
+    finding: str
+    rule: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingClosed(Event, type="observability.finding.closed", title="Closed a finding", tone="info"):
+    """reason: ``mended``, ``expected``, ``mistaken`` or ``elsewhere``. count: how often it was seen by then."""
+
+    finding: str
+    rule: str
+    reason: str
+    count: int

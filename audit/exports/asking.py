@@ -8,7 +8,7 @@ from typing import Any
 
 from audit.access import EVERYTHING, Scope
 from audit.exports import entries
-from audit.exports.bundle import Part
+from audit.exports.bundle import REPORT, Part
 from audit.exports.entries import Item
 from audit.exports.errors import FormatMissing
 from audit.exports.renderings import FORMATS
@@ -20,7 +20,7 @@ ALWAYS = "jsonl"  # the evidence is in every bundle
 def must_be_known(formats: Sequence[str]) -> None:
     """Raise FormatMissing for a format that is not known, or whose library is not installed."""
     for name in formats:
-        if name == ALWAYS:
+        if name in (ALWAYS, REPORT):
             continue
         if name not in FORMATS:
             raise FormatMissing(f"there is no format {name[:20]!r}")

@@ -17,7 +17,7 @@ from typing import Any
 
 from audit import read
 from audit.canonical import encode
-from audit.exports import spans
+from audit.exports import report, spans
 from audit.exports.entries import Item
 from audit.exports.errors import NothingSigned
 from audit.exports.renderings import FORMATS, Rendering
@@ -26,6 +26,7 @@ from audit.write import stamp
 
 HERE = Path(__file__).parent
 TYP = "aims-audit-export"
+REPORT = "pdf"  # over all sets; the other formats are files of each
 BEAT_EVERY = 2_000  # entries between two signs of life
 _CHUNK_BYTES = 1 << 20
 
@@ -79,9 +80,9 @@ class Made:
 
 def make(order: Order, folder: Path, *, clock: Callable[[], datetime], beat: Beat) -> Made:
     """Make the bundle in an empty folder. Raises: NothingSigned, and whatever ``beat`` raises to stop it."""
-    sets, notes = [], {}
+    sets, notes, tally = [], {}, report.Tally() if REPORT in order.formats else None
     for number, part in enumerate(order.sets):
-        done = _Set(part, folder, order.formats, _share(beat, number, len(order.sets)), order.snapshot)
+        done = _Set(part, folder, order.formats, _share(beat, number, len(order.sets)), order.snapshot, tally)
         sets.append(done.write())
         notes.update({span.checkpoint: span.note for span in done.spans})
     if not notes:
@@ -90,7 +91,10 @@ def make(order: Order, folder: Path, *, clock: Callable[[], datetime], beat: Bea
         (folder / name).write_text(note, newline="")
     for name in ("aims_verify.py", "HOWTO.txt"):
         (folder / name).write_bytes((HERE / name).read_bytes())
-    manifest = _manifest(order, sets, folder, clock())
+    manifest = _manifest(order, sets, clock())
+    if tally:
+        report.write(folder, manifest, tally, at=clock())
+    manifest["files"] = {path.name: _claim(path) for path in sorted(folder.iterdir())}
     written = encode(manifest)
     (folder / "manifest.json").write_bytes(written)
     path = _zipped(folder, order.ref, clock())
@@ -120,6 +124,7 @@ class _Set:
     formats: Sequence[str]
     beat: Beat
     snapshot: int
+    tally: report.Tally | None
     spans: list[Span] = field(init=False)
     gaps: list[Gap] = field(init=False)
 
@@ -162,6 +167,8 @@ class _Set:
                 leaves.write(f"{item.index} {item.leaf}\n")
                 for rendering in renderings:
                     rendering.add(item)
+                if self.tally:
+                    self.tally.add(item)
                 counts[at] += 1
                 first, last = (item.index if first < 0 else first), item.index
                 if sum(counts) % BEAT_EVERY == 0:
@@ -190,6 +197,7 @@ class _Set:
             "end": span.end,
             "rows": rows,
             "tree_size": span.size,
+            "root": span.root,
             "checkpoint": span.checkpoint,
             "proof": proof,
         }
@@ -212,7 +220,7 @@ def _share(beat: Beat, number: int, count: int) -> Beat:
     return lambda percent: beat((90 * number + percent) // count)
 
 
-def _manifest(order: Order, sets: Sequence[dict[str, Any]], folder: Path, finished_at: datetime) -> dict[str, Any]:
+def _manifest(order: Order, sets: Sequence[dict[str, Any]], finished_at: datetime) -> dict[str, Any]:
     return {
         "typ": TYP,
         "v": 1,
@@ -227,10 +235,11 @@ def _manifest(order: Order, sets: Sequence[dict[str, Any]], folder: Path, finish
         "formats": list(order.formats),
         "agents": None if order.agents is None else list(order.agents),
         "sets": list(sets),
-        "files": {
-            path.name: {"sha256": sha256(path), "size_bytes": path.stat().st_size} for path in sorted(folder.iterdir())
-        },
     }
+
+
+def _claim(path: Path) -> dict[str, Any]:
+    return {"sha256": sha256(path), "size_bytes": path.stat().st_size}
 
 
 def _zipped(folder: Path, ref: str, at: datetime) -> Path:

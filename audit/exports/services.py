@@ -82,12 +82,19 @@ def ask(
 def run_due(*, now: datetime) -> str | None:
     """Make the oldest export that waits, or whose worker died; return its ref, None where nothing is due."""
     for row in _due(now).order_by("asked_at")[:5]:
-        claim = secrets.token_hex(8)
-        claimed = _due(now).filter(pk=row.pk)
-        if claimed.update(state="running", claim=claim, claimed_until=now + LEASE, tries=F("tries") + 1, percent=0):
-            run(Export.objects.get(pk=row.pk))
+        if run_now(row, now=now):
             return row.ref
     return None
+
+
+def run_now(row: Export, *, now: datetime) -> bool:
+    """Make an export if it is still due and no other worker was faster; return whether it was ours."""
+    claim = secrets.token_hex(8)
+    claimed = _due(now).filter(pk=row.pk)
+    if not claimed.update(state="running", claim=claim, claimed_until=now + LEASE, tries=F("tries") + 1, percent=0):
+        return False
+    run(Export.objects.get(pk=row.pk))
+    return True
 
 
 def run(row: Export) -> None:

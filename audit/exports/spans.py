@@ -10,6 +10,7 @@ from audit import merkle, notes, tiles, tree
 from audit.errors import NoLog
 from audit.exports import proofs
 from audit.models import Checkpoint, Log
+from audit.proving import Signed, checkpoint_over
 
 TILES_KEPT = 64  # a proof walks from left to right: few are needed again
 
@@ -31,6 +32,11 @@ class Span:
     def checkpoint(self) -> str:
         """The checkpoint's file in the bundle."""
         return f"checkpoint-g{self.generation}.txt"
+
+    @property
+    def root(self) -> str:
+        """The root that the checkpoint signs, base64."""
+        return self.note.split("\n")[2]
 
     def proof(self, indexes: Iterable[int]) -> Iterator[bytes]:
         """Yield the proof of entries by their global index. Raises: ProofRefused, LookupError."""
@@ -66,7 +72,8 @@ def over(first: int, end: int, *, snapshot: int) -> tuple[list[Span], list[Gap]]
             continue
         if start > at:
             gaps.append(Gap(at, start))
-        spans.append(Span(log.generation, log.origin, log.vkey, base, start, stop, size, note))
+        signed = checkpoint_over(log, stop - 1 - base) or Signed(size, note)  # cosigned ones are a second older
+        spans.append(Span(log.generation, log.origin, log.vkey, base, start, stop, signed.size, signed.note))
         at = stop
     if at < end:
         gaps.append(Gap(at, end))

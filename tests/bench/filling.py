@@ -75,7 +75,7 @@ def _rows(start: int, batch: list[Any]) -> list[Any]:
     rows = []
     for index, step in enumerate(batch, start):
         at = step.at.replace(microsecond=step.at.microsecond // 1000 * 1000)
-        recorded_at, event_id, occurred_at = at + NUMBERED_AFTER, _event_id(at, index), stamp(at)
+        recorded_at, event_id, occurred_at = stamp(at + NUMBERED_AFTER), _event_id(at, index), stamp(at)
         said = {
             "id": event_id, "type": step.event.type, "by": step.by, "occurred_at": occurred_at, "v": 1,
             **vars(step.facts), "data": vars(step.event),

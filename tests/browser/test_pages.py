@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import requests
+from joserfc import jws
 from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
+from aims.demo.client import Client
 from tests.browser.looking import DESK, Console, accessibility_faults, looked_at, open_page, shoot
 from tests.browser.neighbours import asks, enlarge, walk
 from tests.browser.stage import World, enrol, furnished_world, read_through
@@ -62,6 +65,7 @@ def busy_morning(page: Page, world: World) -> dict[str, str]:
     register_itself(world)
     walk(world)
     courier = world.courier()
+    show_twice(courier.client)
     order = world.order("Invoice 2026-1187", "4200.00")
     approved = courier.ask_person(order, "Invoice matches the purchase order.")
     decide(page, world, "Approve with passkey")
@@ -90,6 +94,27 @@ def register_itself(world: World) -> None:
         "software_id": "4NRB1-0XZABZI9E6-5SM3R",
     }
     assert requests.post(f"{world.url}/oauth/register", json=metadata, timeout=10).status_code == 201
+
+
+def show_twice(client: Client) -> None:
+    """Show one assertion again and again, until a rule sees it."""
+    now = int(time.time())
+    claims = {
+        "iss": client.client_id,
+        "sub": client.client_id,
+        "aud": client.issuer,
+        "iat": now,
+        "exp": now + 60,
+        "jti": "1",
+    }
+    signed = jws.serialize_compact({"alg": "ES256", "kid": client.key.kid}, json.dumps(claims).encode(), client.key)
+    form = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": signed,
+    }
+    for _ in range(6):
+        assert requests.post(client.metadata["token_endpoint"], data=form, timeout=10).status_code in (400, 401)
 
 
 def decide(page: Page, world: World, button: str) -> None:
@@ -126,6 +151,14 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
     found["who"] = f"resource={found['ledger'].split('/')[-2]}&action=ledger.read"
     page.goto(world.url + found["used"])
     found["receipt"] = str(page.get_by_role("link", name="Open the receipt").get_attribute("href"))
+    found["agent_story"] = f"/audit/timeline/agent/{found['agent'].split('/')[-2]}/"
+    page.goto(f"{world.url}/findings/?rule=replay")
+    for _ in range(60):  # a sweep finds it, within seconds
+        if page.locator("a.item").count():
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    found["finding"] = str(page.locator("a.item").first.get_attribute("href"))
     page.goto(world.url + found["entry"])
     found["timeline"] = str(page.get_by_role("link", name="The whole transaction").get_attribute("href"))
     return found
@@ -184,6 +217,11 @@ PAGES = [
     ("ada", "audit-nothing", "/audit/?agent=nobody", 200),
     ("ada", "entry", "{entry}", 200),
     ("ada", "timeline", "{timeline}", 200),
+    ("ada", "timeline-agent", "{agent_story}", 200),
+    ("ada", "findings", "/findings/", 200),
+    ("ada", "finding", "{finding}", 200),
+    ("ben", "finding-auditor", "{finding}", 200),
+    ("ada", "finding-rules", "/findings/rules/", 200),
     ("ada", "people", "/people/", 200),
     ("ada", "person", "{person}", 200),
     ("ada", "invite", "/people/invite/", 200),

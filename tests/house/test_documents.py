@@ -65,6 +65,7 @@ MAY_SKIP = {
     "tests/browser/conftest.py",
     "tests/protocol/clients/test_foreign_clients.py",
     "tests/support/servers.py",
+    "tests/unit/audit/exports/test_bundle_js.py",
     "tests/unit/audit/test_merkle_js.py",
 }
 FORBIDDEN = [r"/work/", r"\bTODO\b", r"\bFIXME\b", r"\bXXX\b", r"(?i)lorem ipsum", r"\bbreakpoint\(\)", r"\bpdb\b"]

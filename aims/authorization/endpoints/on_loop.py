@@ -1,100 +1,54 @@
-"""The token endpoint on the event loop: decided from memory, written together with whatever else comes just now.
+"""The token endpoint on an event loop: what is decided from memory stays there, whatever asks the database gets a thread.
 
-Only an agent on its own behalf is answered here, and only with a token or with what became of its proof. Whatever is not
-in memory asks the database, which Django refuses on a loop; like every refusal and every other grant this goes to the
-ordinary view, in a thread, from the start: nothing was consumed. The checks are the same, in the same order.
-
-``attempt`` says how it went: a ``Granted``, or how the request goes on.
+Django refuses a query on a loop, so one that is forgotten there is a detour and no server that stands still.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
-from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 
-from aims.authorization.endpoints.client_credentials import target_of
-from aims.authorization.endpoints.cross_origin import readable
-from aims.authorization.errors import Outdated
-from aims.authorization.known_clients import is_registered_for
-from aims.authorization.pipeline import (
-    CLIENT_CREDENTIALS,
-    Call,
-    Endpoint,
-    answer,
-    checks_of,
-    error_response,
-    failed,
-    finished,
-    gives_nonce,
-    refused,
-    repeats_nothing,
-    spelled,
-)
-from aims.authorization.services import gathering, issuing, own_behalf
-from aims.authorization.services.issuing import Issue, Outcome
-from aims.kit import clock
+from aims.authorization.endpoints import from_memory
+from aims.authorization.endpoints.from_memory import ORDINARY, Decided, Granted, Otherwise, View
+from aims.authorization.endpoints.plans import Asked
+from aims.authorization.services import gathering
 from aims.kit.committer import Unavailable
-from aims.kit.errors import AimsError
 
 THREADS_MAX = 32  # for what is not answered on the loop; some fetch keys, which may take seconds
 
-View = Callable[[HttpRequest], HttpResponse]
-GoesOn = Callable[[View, HttpRequest], Awaitable[HttpResponse]]  # given the view that its URL leads to elsewhere
 
-_CHECKS = checks_of(Endpoint.TOKEN)
-
-
-@dataclass(frozen=True)
-class Granted:
-    """A token that counts, and the call that it answers."""
-
-    call: Call
-    row: Issue
-
-    @property
-    def is_like_others(self) -> bool:
-        """Whether the headers of its answer are those of every such answer."""
-        return not gives_nonce(self.call.request)
-
-    def body(self) -> bytes:
-        """Return the body of its answer."""
-        return spelled(self.row.prepared.response())
-
-    async def goes_on(self, _ordinary: View, _request: HttpRequest) -> HttpResponse:
-        """Return the whole answer."""
-        return readable(finished(self.call, answer(self.row.prepared.response())))
+async def first(request: HttpRequest, asked: Asked | None) -> Granted | Otherwise:
+    """Return what a request to the token endpoint comes to, or how it goes on."""
+    return await _written(from_memory.first(request, asked) if gathering.running() else ORDINARY)
 
 
-async def attempt(request: HttpRequest) -> Granted | GoesOn:
-    """Return what a request to the token endpoint comes to on the loop, or how it goes on."""
+async def again(asked: Asked) -> Granted | Otherwise | None:
+    """Return what a request like an earlier one comes to, or how it goes on; None where there is no plan for it."""
+    decided = from_memory.again(asked) if gathering.running() else None
+    return await _written(decided) if decided else None
+
+
+async def _written(decided: Decided | Otherwise) -> Granted | Otherwise:
     committer = gathering.running()
-    if committer is None:
-        return in_thread
-    call = Call(request=request, endpoint=Endpoint.TOKEN, now=clock.now(), may_recall=True)
+    if isinstance(decided, Otherwise) or committer is None:
+        return decided if isinstance(decided, Otherwise) else ORDINARY
     try:
-        row = _decided(call)
-        if row is None or row.is_metered:
-            return in_thread
-        outcome = await committer.submitted(row)
+        return decided.settled(await committer.submitted(decided.row))
     except Unavailable as error:
-        return partial(_unavailable, call, error)
-    except Exception:  # a refusal, something not remembered, or a fault of ours: the view judges, records and logs it
-        return in_thread
-    return Granted(call, row) if issuing.is_issued(row, outcome) else partial(_judged, call, row, outcome)
+        return from_memory.unavailable(error, now=decided.now)
+    except Exception:  # of a database that takes all rows but this one: the view finds out, and logs it
+        return ORDINARY
 
 
-async def _unavailable(call: Call, error: Unavailable, _ordinary: View, _request: HttpRequest) -> HttpResponse:
-    return readable(finished(call, error_response(error)))
-
-
-async def _judged(call: Call, row: Issue, outcome: Outcome, ordinary: View, request: HttpRequest) -> HttpResponse:
-    return await in_thread(partial(_not_issued, call, row, outcome, ordinary), request)
+async def answered(came_to: Granted | Otherwise, ordinary: View, request: HttpRequest) -> HttpResponse:
+    """Return the whole answer. ordinary: the view that its URL leads to elsewhere."""
+    if isinstance(came_to, Otherwise) and came_to.asks_database:
+        return await in_thread(lambda asked: came_to.answer(ordinary, asked), request)
+    return came_to.answer(ordinary, request)
 
 
 async def in_thread(ordinary: View, request: HttpRequest) -> HttpResponse:
@@ -113,28 +67,3 @@ def _with_database(ordinary: View, request: HttpRequest) -> HttpResponse:
         return ordinary(request)
     finally:
         close_old_connections()  # as at the end of a request: the pool has others who wait
-
-
-def _decided(call: Call) -> Issue | None:
-    """Return the token to be written, None for another grant."""
-    for check in _CHECKS:
-        check(call)
-        if check is repeats_nothing and call.value("grant_type") != CLIENT_CREDENTIALS:
-            return None
-    agent = call.client.agent
-    if agent is None or not is_registered_for(agent, CLIENT_CREDENTIALS, may_recall=call.client.is_recalled):
-        return None
-    return own_behalf.decide(call.client, target_of(call), now=call.now)
-
-
-def _not_issued(call: Call, row: Issue, outcome: Outcome, ordinary: View, request: HttpRequest) -> HttpResponse:
-    """Answer where what was remembered was outdated, with the proof still good, or a proof was not fresh."""
-    try:
-        issuing.judge(row, outcome)
-    except Outdated:
-        return ordinary(request)
-    except AimsError as error:
-        return readable(finished(call, refused(call, error)))
-    except (DatabaseError, InterfaceError) as error:
-        return readable(finished(call, failed(call, error)))
-    raise AssertionError("it was issued")

@@ -11,7 +11,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from django.db import transaction
 
@@ -154,6 +153,7 @@ class Issue:
     """A token that was decided on in memory and is still to be written.
 
     payload, closing: of ``audit.write.inbox_payload``; closing: that the token's approval is used up, where it has one.
+    columns: of ``columns_of``, where they are written already.
     """
 
     prepared: Prepared
@@ -161,6 +161,7 @@ class Issue:
     seen: Seen
     payload: bytes
     closing: bytes | None = None
+    columns: str = ""
 
     @property
     def is_metered(self) -> bool:
@@ -210,10 +211,9 @@ def in_one_statement(batch: Sequence[Issue], *, waits: bool) -> list[Outcome]:
     waits: for agents that somebody is changing. Whoever writes for many does not, lest all of them wait for one; such
     a row's outcome is OUTDATED, and whoever asked looks again.
     """
-    parameter = json.dumps([_columns(number, row) for number, row in enumerate(batch)])
     outcomes = [OUTDATED] * len(batch)
     redeems = any(row.closing for row in batch)
-    for number, fresh, has_own in rows(statement(waits=waits, redeems=redeems), (parameter,)):
+    for number, fresh, has_own in rows(statement(waits=waits, redeems=redeems), (parameter_of(batch),)):
         outcomes[number] = Outcome(True, fresh, has_own)
     announce()
     return outcomes
@@ -278,12 +278,18 @@ def _use_up(row: Issue) -> None:
     enter(row.closing)
 
 
-def _columns(number: int, row: Issue) -> dict[str, Any]:
+def parameter_of(batch: Sequence[Issue]) -> str:
+    """Return the one parameter of the statement: JSON, each row with its number."""
+    each = (f'{{"n": {number}, {row.columns or columns_of(row)}' for number, row in enumerate(batch))
+    return f"[{','.join(each)}]"
+
+
+def columns_of(row: Issue) -> str:
+    """Return what the statement reads of a row as JSON, without its number and so without the bracket before it."""
     seen, (own, *others) = row.seen, row.proofs
     key = others[0] if others else None
     values = row.prepared.values()
-    return values | {
-        "n": number,
+    columns = values | {
         "agent": seen.agent.ref,
         "agent_version": seen.agent.version,
         "place": seen.resource.ref,
@@ -304,3 +310,4 @@ def _columns(number: int, row: Issue) -> dict[str, Any]:
         "closing": row.closing and row.closing.decode(),
         "uses": [{"grant": share.grant.pk, "amounts": dict(share.amounts)} for share in seen.shares],
     }
+    return json.dumps(columns)[1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -48,20 +49,34 @@ def decide(client: Client, target: Target, *, now: datetime) -> Issue:
 
     Raises AccessDenied, InteractionRequired.
     """
+    return made(planned(client, target, now=now), client, now=now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What an agent may have of a target, for each of its requests alike: everything about a token but its keys, names and times.
+
+    Decided on what has a version (``seen``), on how the token will be bound, and on grants, which end. ends: of those
+    that it rests on. policies: that allowed it.
+    """
+
+    agent: Agent
+    target: Target
+    policies: tuple[str, ...]
+    ends: tuple[datetime, ...]
+    seen: Seen
+
+    def is_good(self, *, now: datetime) -> bool:
+        """Return whether the grants that it rests on are still those that would be found."""
+        return all(end > now + LEAST for end in self.ends)
+
+
+def planned(client: Client, target: Target, *, now: datetime) -> Plan:
+    """Return what the client may have. Raises AccessDenied, InteractionRequired."""
     agent = client.agent
     assert agent is not None
     covers = _covering(client, agent, target, now=now)
     allowed = _decide(client, agent, target, covers)
-    # A grant that runs out by itself takes its tokens along, as one that is taken back does.
-    expires_at = expiry(now=now, ends=[grant.until_at for grant in covers if grant])
-    facts = _facts(client, target, expires_at)
-    prepared = tokens.prepare(facts, agent=agent, request=None, now=now)
-    event, mandatory = tokens.entry_of(
-        prepared,
-        actions=[item.action.name for item in target.wanted],
-        policy_version=allowed.version,
-        policies=allowed.policies,
-    )
     seen = Seen(
         agent=agent,
         resource=target.resource,
@@ -69,8 +84,39 @@ def decide(client: Client, target: Target, *, now: datetime) -> Issue:
         policy_hash=allowed.hash,
         shares=shares_of((grant, item.detail) for grant, item in zip(covers, target.wanted, strict=True)),
     )
+    # A grant that runs out by itself takes its tokens along, as one that is taken back does.
+    ends = tuple(grant.until_at for grant in covers if grant)
+    return Plan(agent=agent, target=target, policies=allowed.policies, ends=ends, seen=seen)
+
+
+def made(plan: Plan, client: Client, *, now: datetime) -> Issue:
+    """Return a token as planned, with its entry, for the proofs of one request."""
+    target, facts = plan.target, facts_of(plan, client, txn=new_ref("txn"), now=now)
+    prepared = tokens.prepare(facts, agent=plan.agent, request=None, now=now)
+    event, mandatory = tokens.entry_of(
+        prepared,
+        actions=[item.action.name for item in target.wanted],
+        policy_version=plan.seen.policy_version,
+        policies=plan.policies,
+    )
     payload = inbox_payload(event, by=client.identifier, facts=mandatory)
-    return Issue(prepared=prepared, proofs=client.proofs, seen=seen, payload=payload)
+    return Issue(prepared=prepared, proofs=client.proofs, seen=plan.seen, payload=payload)
+
+
+def facts_of(plan: Plan, client: Client, *, txn: str, now: datetime) -> TokenFacts:
+    """Return what a token says. txn: its own."""
+    return TokenFacts(
+        client_id=client.identifier,
+        subject=client.identifier,
+        audience=plan.target.resource.identifier,
+        scope=plan.target.scope,
+        authorization_details=plan.target.details,
+        txn=txn,
+        expires_at=expiry(now=now, ends=plan.ends),
+        approval=None,
+        subject_signed=None,
+        cnf=confirmation(client.jkt, client.x5t_s256),
+    )
 
 
 def _decide(client: Client, agent: Agent, target: Target, covers: Sequence[DelegationGrant | None]) -> Allow:
@@ -112,18 +158,3 @@ def _policy_facts(
 ) -> PolicyFacts:
     ref = grant.ref if grant else None
     return policy.facts_under(ref, agent, None, target.resource, item, binding=client.binding)
-
-
-def _facts(client: Client, target: Target, expires_at: datetime) -> TokenFacts:
-    return TokenFacts(
-        client_id=client.identifier,
-        subject=client.identifier,
-        audience=target.resource.identifier,
-        scope=target.scope,
-        authorization_details=target.details,
-        txn=new_ref("txn"),
-        expires_at=expires_at,
-        approval=None,
-        subject_signed=None,
-        cnf=confirmation(client.jkt, client.x5t_s256),
-    )

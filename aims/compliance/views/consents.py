@@ -16,7 +16,7 @@ from aims.compliance.models import Consent
 from aims.compliance.services import consents
 from aims.compliance.states import OPEN
 from aims.compliance.views.frame import readers_only, tabs
-from aims.compliance.views.words import state_tone, state_word
+from aims.compliance.words import state_tone, state_word
 from aims.kit import clock
 from aims.people.access import person_of
 from aims.people.views.answers import as_json, as_page, done

@@ -18,6 +18,8 @@ admins_only = requires_role(Role.ADMIN)
 _EVERYBODY, _WHOLE, _ADMIN = "everybody", "whole", "admin"
 # name of the address, label, who sees it
 _TABS = (
+    ("compliance", gettext_noop("Requirements"), _EVERYBODY),
+    ("compliance-fleet", gettext_noop("Scorecard"), _EVERYBODY),
     ("consents", gettext_noop("Consents"), _WHOLE),
     ("reading", gettext_noop("What I read"), _EVERYBODY),
     ("seats", gettext_noop("Auditors"), _ADMIN),

@@ -74,6 +74,8 @@ TABLE: dict[str, Errors] = {
     "grants_revoke_create": (AlreadyDecided, GrantChanged),
     "grants_narrow_create": (AlreadyDecided, GrantRefused, GrantChanged),
     "grants_impact_create": (GrantRefused,),
+    "audit_exports_create": (),
+    "audit_exports_end_create": (),
     "people_create": (people.EmailTaken, people.FieldRefused),
     "people_give_role_create": (people.FieldRefused,),
     "people_end_role_create": (people.NotHeld, people.FieldRefused),
@@ -87,6 +89,8 @@ TABLE: dict[str, Errors] = {
         observability.OtherReporter, observability.EventRefused, observability.ContentRefused, observability.NotNow,
         observability.NotAParty, observability.JtiReused, observability.TooManyEvents,
     ),
+    "findings_acknowledge_create": (observability.FindingMoved,),
+    "findings_close_create": (observability.FindingMoved,),
     "events_otlp_create": (observability.SpansRefused, observability.BatchTooLarge, observability.TokenNeeded),
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.routers import SimpleRouter
 
 from aims.authorization.pipeline import with_nonce
+from aims.compliance import api as compliance
 from aims.console.api import agents, authority, clients, grants, registry, trust
 from aims.console.api.problems import MEDIA_TYPE, TEXTS
 from aims.kit import clock
@@ -34,6 +35,7 @@ ROUTES: list[tuple[str, Any, str]] = [
     *people.routes,
     *observability.routes,
     *audit.routes,
+    *compliance.routes,
 ]
 View = Callable[..., HttpResponse]
 

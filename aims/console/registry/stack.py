@@ -16,12 +16,18 @@ from aims.authorization.models import PUBLIC, AccessToken, ApprovalRequest, Dele
 from aims.authorization.queries import live_grants
 from aims.authorization.services.clients import ClientSettings, settings_of
 from aims.authorization.standing import Gauge, gauges_of
+from aims.compliance.asked import PERIOD_DEFAULT, Asked, Period
+from aims.compliance.evidence import State
+from aims.compliance.scorecard import Layer as Rung
+from aims.compliance.scorecard import Standing, scorecard
+from aims.compliance.words import WORDS
 from aims.console.registry.grant_words import Meter, meter
 from aims.console.registry.rights import may_end
 from aims.console.templatetags import words
 from aims.credentials import queries as keys
 from aims.identifier.models import Agent
 from aims.people.models import User
+from audit.read import EVERYTHING
 
 GRANTS_MAX = 200  # of one agent, added up on its page
 
@@ -44,17 +50,36 @@ class Layer:
 
 def stack_of(agent: Agent, *, reader: User, now: datetime, may_mend: bool) -> list[Layer]:
     """Return the layers, top to bottom. may_mend: whether the reader may change the agent."""
-    has_keys = bool(keys.keys_of(agent.ref)) or keys.jwks_uri_of(agent.ref) is not None
-    client = settings_of(agent)
-    can_prove = _can_prove(agent, client.auth_method, has_keys)
+    asked = Asked(period=Period.last(PERIOD_DEFAULT, now=now), scope=EVERYTHING, now=now)
+    card = scorecard([agent], asked)[0]
+    client, has_keys, can_prove = settings_of(agent), card.facts.has_keys, card.facts.can_prove
     is_sound = agent.state == "active" and can_prove
     return [
+        _measured(card.of(Rung.COMPLIANCE), may_mend=may_mend),
+        _measured(card.of(Rung.POLICY), may_mend=may_mend),
         _observability(agent, is_dimmed=not is_sound),
         _authorization(agent, reader=reader, now=now, may_mend=may_mend, is_dimmed=not is_sound),
         _authentication(client, can_prove=can_prove, is_dimmed=not is_sound),
+        _measured(card.of(Rung.PROVISIONING), may_mend=may_mend, is_dimmed=not is_sound),
+        _measured(card.of(Rung.POSTURE), may_mend=may_mend, is_dimmed=not is_sound),
         _credentials(agent, client.auth_method, has_keys, can_prove=can_prove, may_mend=may_mend),
         _identifier(agent),
     ]
+
+
+def _measured(standing: Standing, *, may_mend: bool, is_dimmed: bool = False) -> Layer:
+    """Return a row as the scorecard has it; its link only where it mends something."""
+    tag, tone = WORDS[standing.state]
+    is_broken = standing.state in (State.GAP, State.STALE)
+    return Layer(
+        name=standing.title,
+        text=standing.why[:1].upper() + standing.why[1:],
+        tag=_(tag),
+        tone=tone,
+        href=standing.href if is_broken and may_mend else "",
+        action=standing.action,
+        is_dimmed=is_dimmed,
+    )
 
 
 def _observability(agent: Agent, *, is_dimmed: bool) -> Layer:
@@ -106,18 +131,6 @@ def _tightest(grants: Sequence[DelegationGrant], *, now: datetime) -> Meter | No
         added[gauge.unit] = Gauge(unit=gauge.unit, used=held.used + gauge.used, most=held.most + gauge.most)
     fullest = max(added.values(), key=lambda gauge: gauge.used / gauge.most, default=None)
     return meter(fullest) if fullest else None
-
-
-def _can_prove(agent: Agent, method: str, has_keys: bool) -> bool:
-    """Return whether there is what its method needs: a key of its own, or keys of its domain for what it shows."""
-    if method in (PRIVATE_KEY_JWT, "self_signed_tls_client_auth"):
-        return has_keys
-    bundle = keys.bundle_of(agent.trust_domain.name) if agent.trust_domain_id else None
-    if method == PUBLIC or bundle is None:
-        return method == PUBLIC
-    if method == "spiffe_jwt":
-        return bool(bundle.jwt_keys)
-    return bool(bundle.wit_keys if method.startswith("wimse_") else bundle.authorities)
 
 
 def _proved_by(method: str) -> str:

@@ -107,7 +107,7 @@ export function parseCheckpoint(note) {
   return { text, origin, size: number(size), root: hash32(root), signatures };
 }
 
-async function parseKey(vkey, kinds = [ED25519]) {
+export async function parseKey(vkey, kinds = [ED25519]) {
   const parts = vkey.split('+');
   const [name, id] = parts;
   const raw = bytes(parts.slice(2).join('+'));
@@ -117,7 +117,7 @@ async function parseKey(vkey, kinds = [ED25519]) {
   return { name, id, raw: raw.slice(1) };
 }
 
-async function verifySignature({ text, signatures, key }) {
+export async function verifySignature({ text, signatures, key }) {
   const ours = signatures.filter(({ name, id }) => name === key.name && id === key.id);
   if (ours.length === 0) throw new Refused('signature');
   let imported;

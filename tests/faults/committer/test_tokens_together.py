@@ -5,7 +5,6 @@ Where a test could pass without the thing that it is about, the same test runs w
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -107,8 +106,7 @@ def _ordered(on: Stage) -> list[Issue]:
 
 
 def _in_turn(statement: str, batch: Sequence[Issue]) -> int:
-    parameter = json.dumps([issuing._columns(at, row) for at, row in enumerate(batch)])
-    return sum(fresh for _n, fresh, _own in rows(statement, (parameter,)))
+    return sum(fresh for _n, fresh, _own in rows(statement, (issuing.parameter_of(batch),)))
 
 
 @pytest.mark.parametrize("order", [SORTED, "ORDER BY n"], ids=["sorted", "as they came"])

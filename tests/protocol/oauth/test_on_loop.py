@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
 from urllib.parse import urlencode
 
 import pytest
@@ -21,7 +19,6 @@ from django.test import Client as HttpClient
 from django.test import override_settings
 from django.utils.module_loading import import_string
 
-from aims.asgi import application
 from aims.authorization import known_clients
 from aims.authorization.client_models import ClientRegistration
 from aims.authorization.endpoints import on_loop
@@ -36,64 +33,15 @@ from aims.kit.forms import MACHINE_BODY_MAX_BYTES
 from aims.policy.services import load_policy
 from tests.protocol.oauth.test_issuing import FORBID
 from tests.support.dpop import Key
-from tests.support.oauth_client import BY, MEDIA_TYPE, PAY, Machine, Stage, stage
+from tests.support.faces import READ, Answer, asks, call, sends
+from tests.support.oauth_client import BY, PAY, Machine, Stage, stage
 from tests.unit.authorization.entries import entries
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.spec("RFC 6749", "3.2", "the token endpoint, on an event loop"),
 ]
-READ = {"grant_type": "client_credentials", "resource": PAY, "scope": "accounts.read"}
 REFUSED = "authorization.token.refused"
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def error(self) -> tuple[int, str]:
-        return self.status, str(json.loads(self.body).get("error", ""))
-
-
-async def call(
-    path: str, body: bytes = b"", *, method: str = "POST", parts: int = 1, more: Mapping[str, str] | None = None
-) -> Answer:
-    """Send one request to the whole application. more: headers."""
-    headers = {"host": "localhost:8000", "content-type": MEDIA_TYPE, "content-length": str(len(body))} | dict(
-        more or {}
-    )
-    size = len(body) // parts + 1
-    messages = [
-        {"type": "http.request", "body": body[at * size :][:size], "more_body": at < parts - 1} for at in range(parts)
-    ]
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return messages.pop(0)
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http", "http_version": "1.1", "method": method, "scheme": "http", "path": path, "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        "server": ("localhost", 8000), "client": ("127.0.0.1", 50_000),
-    }  # fmt: skip
-    await application(scope, receive, send)
-    answered = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
-    return Answer(sent[0]["status"], answered, b"".join(message.get("body", b"") for message in sent[1:]))
-
-
-def asks(machine: Machine, form: dict[str, str] = READ, **headers: str) -> Answer:
-    """Send one request to the token endpoint, signed now."""
-    return async_to_sync(call)("/oauth/token", urlencode(machine.signed(form)).encode(), more=headers)
-
-
-def sends(form: dict[str, Any], **headers: str) -> Answer:
-    return async_to_sync(call)("/oauth/token", urlencode(form).encode(), more=headers)
 
 
 @pytest.fixture
@@ -296,7 +244,7 @@ def test_a_process_that_can_write_no_tokens_is_not_ready(on: Stage, monkeypatch:
     assert asks(on.courier).error == (503, "temporarily_unavailable")
 
 
-@pytest.mark.parametrize("where", ["own_behalf.decide", "tokens.refuse", "issuing.judge"])
+@pytest.mark.parametrize("where", ["own_behalf.planned", "tokens.refuse", "issuing.judge"])
 def test_a_database_that_goes_away_is_told_as_that_and_never_as_a_fault(
     on: Stage, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:

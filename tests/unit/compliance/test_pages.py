@@ -9,12 +9,14 @@ from datetime import timedelta
 import pytest
 from django.core.cache import cache
 
-from aims.compliance.models import Consent
+from aims.compliance.models import Consent, Measurement
+from aims.credentials.models import RegisteredKey
 from aims.kit import clock
 from aims.people import queries, services
 from aims.people.models import AuditSeat, User
+from tests.support.cast import Acting
 from tests.support.cast import browser_of as anonymous_or
-from tests.unit.compliance.test_consents import A_DAY, asked, somebody
+from tests.unit.compliance.test_consents import A_DAY, asked, said, somebody
 from tests.unit.people.driver import Somebody, browser_of
 
 COURIER = "spiffe://acme.example/agent/courier"
@@ -140,3 +142,35 @@ def test_what_is_not_there_is_not_there(adm: Somebody) -> None:
     mine = browser_of(adm)
     for path in ("consents/con_1/", "auditors/seat_1/", "auditors/new/?agent=agt_1"):
         assert mine.get(f"/compliance/{path}").status_code == 404
+
+
+def test_requirements_and_scorecard_are_read_by_auditors_and_admins_and_reading_is_an_entry(
+    adm: Somebody, ben: Somebody, courier: Acting, ada: User
+) -> None:
+    eve, expired = seated("eve"), seated("exa", ago=A_DAY + timedelta(minutes=1))
+    for path in ("/compliance/", "/compliance/?days=30", "/compliance/scorecard/", "/compliance/scorecard/?by=policy"):
+        cast = (adm.person, ben.person, eve, expired, ada)
+        assert [anonymous_or(who).get(path).status_code for who in cast] == [200, 200, 200, 403, 403], path
+    assert anonymous_or(None).get("/compliance/").status_code == 302
+    read = [entry for entry in said() if entry["type"] == "compliance.report.viewed"]
+    assert len(read) == 12 and {entry["by"] for entry in read} == {adm.person.ref, ben.person.ref, eve.ref}
+
+
+def test_a_seat_before_one_agent_shows_that_agent_alone(courier: Acting, magpie: Acting) -> None:
+    eve = anonymous_or(seated("eve", agents=(courier.agent.identifier,)))
+    page = eve.get("/compliance/scorecard/").content.decode()
+    assert "Courier" in page and "Magpie" not in page
+    page = eve.get("/compliance/").content.decode()
+    assert "Of the part of the log that your seat opens" in page and "Not part of your seat" in page
+
+
+def test_only_admins_measure_again(adm: Somebody, ben: Somebody) -> None:
+    assert anonymous_or(ben.person).post("/compliance/measure/").status_code == 403
+    assert browser_of(adm).post("/compliance/measure/").status_code == 302
+    assert Measurement.objects.count() == 1
+
+
+def test_the_agent_page_says_what_the_scorecard_says(adm: Somebody, courier: Acting) -> None:
+    RegisteredKey.objects.update(registered_at=clock.now() - timedelta(days=91))
+    page = browser_of(adm).get(f"/agents/{courier.agent.ref}/").content.decode()
+    assert "Newest key registered 91 days ago" in page and "Rotate it" in page and "Attestation" in page

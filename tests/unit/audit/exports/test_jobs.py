@@ -215,12 +215,12 @@ def test_a_scoped_reader_takes_their_agents_only_and_completeness_is_not_claimed
 def test_a_reader_of_a_period_gets_a_proven_range(bundles: Bundles, happen: Happen) -> None:
     happen(5)
     bundles.sequencer.run_once()
-    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    all_of_it = Scope(agents=None, since_at=hour - timedelta(hours=1), until_at=hour + timedelta(hours=2))
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    all_of_it = Scope(agents=None, since_at=day - timedelta(days=1), until_at=day + timedelta(days=2))
     row = bundles.make(scope=all_of_it)
     assert row.manifest is not None
     assert row.manifest["sets"][0]["completeness"] == "proven"
-    none_of_it = Scope(agents=None, since_at=hour - timedelta(hours=5), until_at=hour - timedelta(hours=3))
+    none_of_it = Scope(agents=None, since_at=day - timedelta(days=5), until_at=day - timedelta(days=3))
     row = bundles.make(scope=none_of_it)
     assert (row.state, row.failure) == ("failed", "nothing_signed")
 

@@ -3,7 +3,8 @@
 Django's own handler makes a thread for each request, a task that waits for the client to hang up, a spooled file and
 three signals. Here the body is capped, the view of a path is looked up once, ordinary views run in the threads of
 ``endpoints/on_loop.py``, which give their connections back, and a view on the loop can't ask the database: Django refuses
-that. A token that is granted on the loop is answered with the headers that middleware and views gave the first such answer.
+that. A token that is granted on the loop is answered with the headers that middleware and views gave the first such answer,
+and one that has a plan (``endpoints/plans.py``) before Django has made a request of it.
 Whoever hangs up is not noticed, and what was begun for it is finished. What it uses of Django is pinned by ``tests/protocol/oauth/test_on_loop.py``.
 """
 
@@ -24,11 +25,13 @@ from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
 from aims.authorization.endpoints import on_loop
-from aims.authorization.endpoints.on_loop import Granted
+from aims.authorization.endpoints.from_memory import Granted
+from aims.authorization.endpoints.plans import SILENT, TOKEN_PATH, Asked, taken_apart
 from aims.kit.forms import MACHINE_BODY_MAX_BYTES
 
-TOKEN_PATH = "/oauth/token"  # in ``authorization/urls.py``
 CONTENT_LENGTH = "Content-Length"
+_DPOP, _LENGTH = b"dpop", b"content-length"
+_SILENT = frozenset(name.encode() for name in SILENT)
 PATHS_KEPT = 64
 
 
@@ -52,14 +55,20 @@ class LeanHandler(ASGIHandler):
         body = await _body(receive)
         if body is None:
             return
-        set_script_prefix(get_script_prefix(scope))
-        request, refusal = self.create_request(scope, io.BytesIO(body))
-        came_to = None
-        if request is not None and request.path_info == TOKEN_PATH:
-            came_to = request.came_to = await on_loop.attempt(request)  # type: ignore[attr-defined]  # for resolve_request
+        asked = _asked(scope, body) if scope["path"] == TOKEN_PATH else None
+        came_to = await on_loop.again(asked) if asked else None
         if isinstance(came_to, Granted) and (headers := self._kept_headers(came_to)):
             await _send(came_to.body(), headers, send)
             return
+        set_script_prefix(get_script_prefix(scope))
+        request, refusal = self.create_request(scope, io.BytesIO(body))
+        if came_to is None and request is not None and request.path_info == TOKEN_PATH:
+            came_to = await on_loop.first(request, asked)
+        if isinstance(came_to, Granted) and (headers := self._kept_headers(came_to)):
+            await _send(came_to.body(), headers, send)
+            return
+        if request is not None:
+            request.came_to = came_to  # type: ignore[attr-defined]  # for resolve_request
         response: Any = refusal if request is None else await self.run_get_response(request)
         if isinstance(came_to, Granted):
             self._keep_headers(came_to, response)
@@ -69,13 +78,13 @@ class LeanHandler(ASGIHandler):
         _close(response)
 
     def _kept_headers(self, granted: Granted) -> list[tuple[bytes, bytes]] | None:
-        return self._headers.get(granted.call.request.is_secure()) if granted.is_like_others else None
+        return None if granted.is_secure is None else self._headers.get(granted.is_secure)
 
     def _keep_headers(self, granted: Granted, response: HttpResponse) -> None:
         """Keep what middleware and views said of a token that was granted: of the next they would say the same."""
-        if granted.is_like_others and response.status_code == 200:
+        if granted.is_secure is not None and response.status_code == 200:
             headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
-            self._headers[granted.call.request.is_secure()] = headers
+            self._headers[granted.is_secure] = headers
 
     async def get_response_async(self, request: HttpRequest) -> Any:
         """Return the answer; what went wrong is logged here and not from a thread."""
@@ -93,16 +102,29 @@ class LeanHandler(ASGIHandler):
         """Find the view; an ordinary one is sent to a thread."""
         match = request.resolver_match = _match(settings.ROOT_URLCONF, request.path_info)
         came_to = getattr(request, "came_to", None)
-        if came_to is None:
-            return _threaded(match.func), match.args, match.kwargs
-        goes_on = came_to.goes_on if isinstance(came_to, Granted) else came_to
-        return partial(goes_on, match.func), match.args, match.kwargs
+        view = partial(on_loop.answered, came_to, match.func) if came_to else _threaded(match.func)
+        return view, match.args, match.kwargs
 
 
 @lru_cache(maxsize=PATHS_KEPT)
 def _match(urlconf: str, path: str) -> ResolverMatch:
     """Return where a path leads. Raises Resolver404, which is not kept."""
     return get_resolver(urlconf).resolve(path)
+
+
+def _asked(scope: Any, body: bytes) -> Asked | None:
+    """Return a request to the token endpoint taken apart, None for one that can't be."""
+    around, proofs = [scope["method"], scope["scheme"], scope.get("root_path"), scope["query_string"]], []
+    for header in scope["headers"]:
+        name, value = header
+        if name == _DPOP:
+            proofs.append(value.decode("latin-1"))
+        elif name == _LENGTH:
+            if value != b"%d" % len(body):
+                return None
+        elif name not in _SILENT:
+            around.append(header)
+    return taken_apart(body, tuple(around), proofs[0] if proofs else None) if len(proofs) <= 1 else None
 
 
 async def _send(body: bytes, headers: list[tuple[bytes, bytes]], send: Any) -> None:

@@ -1,12 +1,19 @@
-"""What states are called on this room's pages, with their tone."""
+"""What the states of evidence and of consents are called on pages, with their tone."""
 
 from __future__ import annotations
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from aims.compliance.evidence import State
 from aims.compliance.models import Consent
 
+WORDS = {
+    State.GOOD: (gettext_noop("Good"), "yes"),
+    State.STALE: (gettext_noop("Needs a look"), "waiting"),
+    State.GAP: (gettext_noop("Gap"), "no"),
+    State.UNKNOWN: (gettext_noop("Not known"), "plain"),
+}
 _CONSENTS = {
     "asked": (gettext_noop("Waits for a second person"), "waiting"),
     "confirmed": (gettext_noop("Confirmed, not used yet"), "info"),
