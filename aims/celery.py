@@ -34,6 +34,7 @@ SWEEPS = {
     "compliance.measure": timedelta(hours=1),
     "audit.close_months": timedelta(hours=1),
     "audit.fold_counts": timedelta(hours=1),
+    "audit.add_up_counts": timedelta(hours=1),
     "audit.run_exports": timedelta(seconds=5),
     "audit.expire_exports": timedelta(minutes=10),
     "authorization.expire_registrations": timedelta(hours=1),

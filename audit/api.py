@@ -5,6 +5,7 @@ The base of viewsets is the framework's own, and the caller is duck-typed: this 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.http import Http404
@@ -22,9 +23,12 @@ from audit.errors import LogError
 from audit.events import LogViewed
 from audit.exports import api as exports
 from audit.forms import FilterForm
+from audit.search.errors import QueryError
+from audit.search.language import parse
+from audit.search.syntax import Query
 from audit.write import NOBODY, record_alone
 
-PARAMETERS = ("text", "agent", "person", "type", "decision", "resource", "since", "until", "before", "limit")
+PARAMETERS = ("q", "text", "agent", "person", "type", "decision", "resource", "since", "until", "before", "limit")
 
 
 class EntrySerializer(serializers.Serializer[Any]):
@@ -61,6 +65,19 @@ class ProvenEntrySerializer(EntrySerializer):
     proof = serializers.CharField(allow_null=True)
 
 
+class BadQuerySerializer(serializers.Serializer[Any]):
+    """What is wrong with ``q``. start, end: the place, in characters of it. nearest: what was meant, perhaps."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    start = serializers.IntegerField()
+    end = serializers.IntegerField()
+    nearest = serializers.CharField(required=False)
+
+
 ENTRY_LIST = forced_singular_serializer(EntryListSerializer)  # type: ignore[no-untyped-call]
 
 
@@ -72,15 +89,20 @@ class EntryViewSet(ViewSet):
     lookup_value_regex = "[0-9]{1,18}"
 
     @extend_schema(
-        parameters=[OpenApiParameter(name, str, required=False) for name in PARAMETERS], responses=ENTRY_LIST
+        parameters=[OpenApiParameter(name, str, required=False) for name in PARAMETERS],
+        responses={200: ENTRY_LIST, 400: BadQuerySerializer},
     )
     def list(self, request: Request) -> Response:
-        """Return the newest entries that fit the filter, the same as on the page."""
-        form, limit = _asked(request), _number(request, "limit") or read.PAGE_DEFAULT
-        entries = read.latest(form.filter(), _number(request, "before"), limit, scope=scope_of_caller(request.auth))
-        _note(request, LogViewed(page="list", at=None, query=form.used()))
-        more = entries[-1].index if len(entries) == limit and entries[-1].index else None
-        return Response(EntryListSerializer({"items": entries, "next": more}).data)
+        """Return the newest entries that fit the query ``q`` and the single filters, the same as on the page."""
+        limit = _number(request, "limit") or read.PAGE_DEFAULT
+        try:
+            query = _asked(request)
+            found = read.newest(query, _number(request, "before"), limit, scope=scope_of_caller(request.auth))
+        except QueryError as error:
+            return _bad_query(error)
+        _note(request, LogViewed(page="list", at=None, query=query.fields()))
+        more = found[-1].index if len(found) == limit and found[-1].index else None
+        return Response(EntryListSerializer({"items": found, "next": more}).data)
 
     @extend_schema(responses=ProvenEntrySerializer)
     def retrieve(self, request: Request, index: str) -> Response:
@@ -102,15 +124,24 @@ class EntryViewSet(ViewSet):
 routes: list[tuple[str, type[ViewSet], str]] = [("audit-entries", EntryViewSet, "audit-entry"), *exports.routes]
 
 
-def _asked(request: Request) -> FilterForm:
-    """Return the filter. Raises ValidationError for one that is unknown, doubled or malformed."""
+def _asked(request: Request) -> Query:
+    """Return the query. Raises QueryError; ValidationError for a parameter that is unknown, doubled or malformed."""
     unknown = [name for name in request.query_params if name not in PARAMETERS]
     if unknown or any(len(values) != 1 for _, values in request.query_params.lists()):
         raise ValidationError(dict.fromkeys(unknown, ["There is no such parameter."]) or "A parameter is given twice.")
-    form = FilterForm(request.query_params)
+    form, now = FilterForm(request.query_params), datetime.now(UTC)
     if not form.is_valid():
         raise ValidationError({name: list(map(str, found)) for name, found in form.errors.items()})
-    return form
+    query = parse(request.query_params.get("q", ""), now)
+    for part in form.query(now).parts:
+        query = query.also(part)
+    return query
+
+
+def _bad_query(error: QueryError) -> Response:
+    """Answer a problem document that points at the place. Spec: RFC 9457."""
+    problem = {"type": "about:blank", "title": "Bad Request", "status": 400, **error.as_json()}
+    return Response(problem, status=400, content_type="application/problem+json")
 
 
 def _number(request: Request, name: str) -> int | None:

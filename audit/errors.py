@@ -51,3 +51,15 @@ class LogForked(LogError):
             f"{detail}. Signing has stopped. If the database was restored, begin a new generation: "
             "manage.py sequencer --begin-generation restored"
         )
+
+
+class NoSuchSearch(LogError):
+    """The search is not kept, or somebody keeps it for themselves."""
+
+    code = "no_search"
+
+
+class TooManySearches(LogError):
+    """A person keeps as many searches as one may."""
+
+    code = "too_many_searches"

@@ -9,7 +9,10 @@ from audit.write import Event
 
 @dataclass(frozen=True, kw_only=True)
 class LogViewed(Event, type="audit.log.viewed", title="Audit log read", tone="plain"):
-    """A person read the log. page: list, entry, timeline, integrity or certificate. at: index or txn. query: the names of the filters used."""
+    """Somebody read the log. page: list, entry, timeline, integrity, certificate or command. at: index or txn.
+
+    query: the names of the filters used.
+    """
 
     page: str
     at: str | None
@@ -55,3 +58,20 @@ class WitnessRefused(Event, type="audit.witness.refused", title="Answer of a wit
     key_id: str
     reason: str
     size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSaved(Event, type="audit.search.saved", title="Kept a search of the log", tone="plain"):
+    """A reader kept a search. search: its slug. query_hash: of its canonical text; neither text nor name stands here."""
+
+    search: str
+    query_hash: str
+    is_shared: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchDeleted(Event, type="audit.search.deleted", title="Deleted a kept search", tone="plain"):
+    """A reader deleted a search that was kept. search: its slug."""
+
+    search: str
+    query_hash: str

@@ -1,61 +1,78 @@
-"""The filter of the log's list."""
+"""What readers ask the list of the log for: a query, or the single filters that older addresses hold."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from audit.read import Filter
-from audit.write import vocabulary
+from audit.search.errors import QueryError
+from audit.search.language import QUERY_MAX, parse
+from audit.search.moments import Moment, moment
+from audit.search.syntax import Compare, Has, Query, Tree, Word, of_parts
 
-WORD_MAX = 2048
-
-
-class Moment(forms.DateTimeInput):
-    """A native field for day and time, in the reader's zone."""
-
-    input_type = "datetime-local"
-
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%dT%H:%M")
+NAME_MAX = 80
+FILTERS = ("text", "agent", "person", "type", "decision", "resource", "since", "until")
 
 
 class FilterForm(forms.Form):
-    """What to look for; the address of the page is its state."""
+    """The single filters of older addresses; each is a part of a query."""
 
-    text = forms.CharField(label=_("Reference or word"), required=False, max_length=WORD_MAX)
-    agent = forms.CharField(label=_("Agent"), required=False, max_length=WORD_MAX)
-    person = forms.CharField(label=_("Person"), required=False, max_length=WORD_MAX)
-    type = forms.CharField(
-        label=_("Kind"), required=False, max_length=120, widget=forms.TextInput(attrs={"list": "kinds"})
-    )
+    text = forms.CharField(required=False, max_length=QUERY_MAX)
+    agent = forms.CharField(required=False, max_length=QUERY_MAX)
+    person = forms.CharField(required=False, max_length=QUERY_MAX)
+    type = forms.CharField(required=False, max_length=120)
     decision = forms.ChoiceField(
-        label=_("Decision"),
-        required=False,
-        choices=[
-            ("", _("Any")),
-            ("allow", _("Allow")),
-            ("ask", _("Ask")),
-            ("approve", _("Approve")),
-            ("deny", _("Deny")),
-        ],
+        required=False, choices=[(code, code) for code in ("", "allow", "ask", "approve", "deny", "not_applicable")]
     )
-    resource = forms.CharField(label=_("Resource"), required=False, max_length=WORD_MAX)
-    since = forms.DateTimeField(label=_("From"), required=False, widget=Moment())
-    until = forms.DateTimeField(label=_("To"), required=False, widget=Moment())
+    resource = forms.CharField(required=False, max_length=QUERY_MAX)
+    since = forms.DateTimeField(required=False)
+    until = forms.DateTimeField(required=False)
 
-    def filter(self) -> Filter:
-        """Return what a valid form asks for."""
-        asked: dict[str, Any] = dict(self.cleaned_data)
-        return Filter(since_at=asked.pop("since"), until_at=asked.pop("until"), **asked)
-
-    def used(self) -> list[str]:
-        """Return the names of the filters in use."""
-        return [name for name, value in self.cleaned_data.items() if value]
+    def query(self, now: datetime) -> Query:
+        """Return what a valid form asks for. Raises: QueryError where a value has no place in a query."""
+        parts = [_part(name, value) for name, value in self.cleaned_data.items() if value]
+        return parse(str(of_parts(parts)), now)
 
 
-def kinds() -> list[tuple[str, str]]:
-    """Return every kind of entry with its title, for the list of suggestions."""
-    return sorted((name, str(event.title)) for name, event in vocabulary().items())
+class SearchForm(forms.Form):
+    """A search to be kept under a name. The name is for people, and never enters the log."""
+
+    name = forms.CharField(label=_("Name"), max_length=NAME_MAX, strip=True)
+    q = forms.CharField(widget=forms.HiddenInput, max_length=QUERY_MAX)
+    is_shared = forms.BooleanField(label=_("Share it with auditors and admins"), required=False)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a reader typed, and what it means: a query, or an error that points at the place."""
+
+    text: str
+    query: Query | None
+    error: QueryError | None = None
+
+
+def asked(text: str, now: datetime) -> Asked:
+    """Return what a reader typed, read."""
+    try:
+        return Asked(text, parse(text, now))
+    except QueryError as error:
+        return Asked(text, None, error)
+
+
+def has_filters(params: Mapping[str, object]) -> bool:
+    """Return whether an address holds filters as they were before there were queries."""
+    return any(name in params for name in FILTERS)
+
+
+def _part(name: str, value: str | datetime) -> Tree:
+    if isinstance(value, datetime):
+        at = moment(value.isoformat(timespec="milliseconds").replace("+00:00", "Z"), value)
+        assert isinstance(at, Moment)
+        return Compare("time", ">=" if name == "since" else "<", at)
+    if name == "text":
+        return Word(value)
+    return Has(name, value.rstrip("*"), is_prefix=value.endswith("*"))

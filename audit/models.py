@@ -108,6 +108,29 @@ class Rollup(models.Model):
     n = models.BigIntegerField()
 
 
+class PeriodCount(models.Model):
+    """Rollups of a month that is over, or of a day by decision alone, added up. See ``search.periods``.
+
+    at: its first moment, in UTC.
+    """
+
+    class Grain(models.TextChoices):
+        """What is added up."""
+
+        DAY = "day"
+        MONTH = "month"
+
+    pk = models.CompositePrimaryKey("grain", "at", "key")
+    grain = models.CharField(max_length=5, choices=Grain)
+    at = models.DateTimeField()
+    key = models.BinaryField(max_length=16)
+    agent = models.CharField(max_length=REFERENCE_MAX)
+    type = models.CharField(max_length=120)
+    decision = models.CharField(max_length=16)
+    resource = models.CharField(max_length=REFERENCE_MAX)
+    n = models.BigIntegerField()
+
+
 class Term(models.Model):
     """A value that a column of the log has in a month. See ``search.terms``. month: as 202611, in UTC."""
 
@@ -115,6 +138,20 @@ class Term(models.Model):
     field = models.CharField(max_length=16)
     value = models.CharField(max_length=REFERENCE_MAX)
     month = models.PositiveIntegerField()
+
+
+class SavedSearch(models.Model):
+    """A query under a name. owner: ref of the person who keeps it. Deleting it changes nothing in the log."""
+
+    slug = models.CharField(max_length=22, primary_key=True)
+    owner = models.CharField(max_length=REFERENCE_MAX)
+    name = models.CharField(max_length=80)
+    query = models.CharField(max_length=2000)
+    is_shared = models.BooleanField()
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["owner"], name="audit_search_by_owner")]
 
 
 class Tile(models.Model):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from audit import bucket, merkle, notes, proving, timestamps, tree, trust
 from audit import strength as standing
@@ -29,6 +29,8 @@ from audit.search.finding import PAGE_MAX as PAGE_MAX
 from audit.search.finding import each as each
 from audit.search.finding import newest as newest
 from audit.search.language import parse as parse
+from audit.search.moments import Moment
+from audit.search.syntax import Compare, Has, Tree, Word, of_parts
 from audit.search.syntax import Query as Query
 from audit.tallies import Tally as Tally
 from audit.tallies import began_at as began_at
@@ -44,7 +46,6 @@ TIMELINE_MAX = 500
 STALLED_AFTER = timedelta(seconds=15)
 COUNT_MAX = 10_000
 REPORT_VIEWED = "compliance.report.viewed"  # reading what was measured from the log is reading the log
-WORD_SCAN_MAX = 100_000  # words are searched in this many of the newest entries; references in all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +64,22 @@ class Filter:
     until_at: datetime | None = None
     text: str = ""
 
+    def query(self) -> Query:
+        """Return it as a query."""
+        parts: list[Tree] = [
+            Has(name, value.rstrip("*"), is_prefix=value.endswith("*"))
+            for name in ("agent", "person", "type", "decision", "resource")
+            if (value := getattr(self, name))
+        ]
+        parts += [Word(self.text.strip())] if self.text.strip() else []
+        parts += [Compare("time", ">=", _moment(self.since_at))] if self.since_at else []
+        parts += [Compare("time", "<=", _moment(self.until_at))] if self.until_at else []
+        return of_parts(parts)
+
 
 def latest(filter: Filter, before: int | None = None, limit: int = PAGE_DEFAULT, *, scope: Scope) -> list[EntryView]:
     """Return the newest entries that fit, below index ``before``; at most PAGE_MAX."""
-    found = scope.restrict(_matching(filter))
-    if before is not None:
-        found = found.filter(index__lt=before)
-    return views_of(found.order_by("-index")[: min(limit, PAGE_MAX)])
+    return newest(filter.query(), before, limit, scope=scope)
 
 
 def after(index: int, limit: int = PAGE_MAX, *, scope: Scope) -> list[EntryView]:
@@ -102,7 +112,7 @@ def readings(person: str, *, before: int | None = None, limit: int = PAGE_DEFAUL
 
     They are about what the reader did, so no scope cuts them. person: ref.
     """
-    taken = _type("audit.*") | Q(type=REPORT_VIEWED)
+    taken = Q(type__startswith="audit.") | Q(type=REPORT_VIEWED)
     found = Entry.objects.filter(Q(by=person) | Q(subject=person), taken)
     if before is not None:
         found = found.filter(index__lt=before)
@@ -215,51 +225,7 @@ def strength() -> str:
     return standing.assess(datetime.now(UTC)).tier
 
 
-def _matching(filter: Filter) -> QuerySet[Entry]:
-    found = Entry.objects.all()
-    if filter.decision:
-        found = found.filter(decision=filter.decision)
-    if filter.person:
-        found = found.filter(Q(subject=filter.person) | Q(by=filter.person))
-    if filter.type:
-        found = found.filter(_type(filter.type))
-    for name in ("agent", "resource"):
-        if word := getattr(filter, name):
-            found = found.filter(_named(name, word))
-    if filter.text:
-        found = found.filter(_text(filter.text.strip()))
-    return _between(found, filter.since_at, filter.until_at)
-
-
-def _named(column: str, word: str) -> Q:
-    return Q(**{column: word}) if "://" in word else _newest() & Q(**{f"{column}__icontains": word})
-
-
-def _type(pattern: str) -> Q:
-    if pattern.endswith("*"):
-        prefix = pattern.rstrip("*")
-        return Q(type__gte=prefix, type__lt=prefix + "\x7f")
-    return Q(type=pattern)
-
-
-def _text(text: str) -> Q:
-    exact = Q(event_id=text) | Q(txn=text) | Q(by=text) | Q(subject=text) | Q(agent=text) | Q(resource=text)
-    words = Q()
-    for name in ("type", "agent", "resource", "action", "by", "remediation"):
-        words |= Q(**{f"{name}__icontains": text})
-    return exact | (_newest() & words)
-
-
-def _newest() -> Q:
-    return Q(index__gte=size() - WORD_SCAN_MAX)
-
-
-def _between(found: QuerySet[Entry], since_at: datetime | None, until_at: datetime | None) -> QuerySet[Entry]:
-    # recorded_at never falls, so a span of time is a span of indexes: the keyset stays one index walk.
-    if since_at:
-        first = Entry.objects.filter(recorded_at__gte=since_at).order_by("recorded_at", "index").first()
-        found = found.filter(index__gte=first.index) if first else found.none()
-    if until_at:
-        last = Entry.objects.filter(recorded_at__lte=until_at).order_by("-recorded_at", "-index").first()
-        found = found.filter(index__lte=last.index) if last else found.none()
-    return found
+def _moment(at: datetime) -> Moment:
+    return Moment(
+        at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), at, at + timedelta(milliseconds=1)
+    )

@@ -8,6 +8,7 @@ from celery import shared_task
 
 from audit import partitions, rollups, tree
 from audit.exports import services as exports
+from audit.search import periods
 
 
 @shared_task(name="audit.close_months")
@@ -20,6 +21,12 @@ def close_months() -> None:
 def fold_counts() -> None:
     """Fold the counts of hours that are long past into days. Whoever numbers entries adds to the newest hour only."""
     rollups.fold(tree.moment() - rollups.HOURS_KEPT)
+
+
+@shared_task(name="audit.add_up_counts")
+def add_up_counts() -> None:
+    """Add up the counts of days and months that are over, so that a search of a year reads few of them."""
+    periods.catch_up(tree.moment())
 
 
 @shared_task(name="audit.run_exports")

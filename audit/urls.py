@@ -9,9 +9,10 @@ from django.urls import URLPattern, path, re_path
 
 from audit import endpoints, integrity, views
 from audit.exports import urls as exports_urls
+from audit.search import pages as search
 from audit.timeline import views as timeline
 from audit.timeline.extras import NO_EXTRAS, Extras
-from audit.views import Labels, guarded
+from audit.views import Labels, changing, guarded
 
 _NUMBER = r"(?P<number>(?:x\d{3}/)*\d{3})(?:\.p/(?P<width>[1-9]\d{0,2}))?"
 
@@ -32,7 +33,11 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
         return path(route, guarded(view, labels=labels), name=name)
 
     patterns = [
-        page("", views.list_view, "list"),
+        page("", search.list_view, "list"),
+        page("suggest/", search.suggest_view, "suggest"),
+        path("searches/", changing(search.save_view), name="save"),
+        path("s/<slug:slug>/", guarded(search.kept_view), name="kept"),
+        path("s/<slug:slug>/delete/", changing(search.delete_view), name="unsave"),
         path("newer/", guarded(views.newer_view), name="newer"),
         path("integrity/", guarded(integrity.integrity_view), name="integrity"),
         path("integrity/checks/", guarded(integrity.checks_view), name="checks"),

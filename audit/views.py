@@ -6,19 +6,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from audit import read, trust
 from audit.access import Scope, readers_only, scope_of
 from audit.errors import LogError
 from audit.events import LogViewed
-from audit.forms import FilterForm, kinds
 from audit.read import EntryView
 from audit.write import NOBODY, record_alone
 
@@ -41,27 +39,6 @@ class Row:
     index: int
 
 
-def list_view(request: HttpRequest, *, labels: Labels) -> HttpResponse:
-    """Show the newest entries that fit the filter."""
-    form = FilterForm(request.GET)
-    before = _index(request.GET.get("before"))
-    is_asked = form.is_valid()
-    scope = scope_of(request.user)
-    entries = read.latest(form.filter(), before, read.PAGE_DEFAULT, scope=scope) if is_asked else []
-    _note_reading(request, LogViewed(page="list", at=None, query=form.used() if is_asked else []))
-    shown = {
-        "form": form,
-        "kinds": kinds(),
-        "is_filtered": is_asked and bool(form.used()),
-        "rows": rows_of(entries, labels),
-        "older": _older(request, entries),
-        "newest": reverse("audit:list") if before is not None else "",
-        "size": read.size(),
-        **_standing(),
-    }
-    return render(request, "audit/list.html", shown)
-
-
 def entry_view(request: HttpRequest, index: int, *, labels: Labels) -> HttpResponse:
     """Show one entry, its bytes and its proof, which the browser checks."""
     scope = scope_of(request.user)
@@ -69,8 +46,8 @@ def entry_view(request: HttpRequest, index: int, *, labels: Labels) -> HttpRespo
         entry = read.entry(index, scope=scope)
     except LogError as error:
         raise Http404 from error
-    _note_reading(request, LogViewed(page="entry", at=str(index), query=[]))
-    names = _names([entry], labels)
+    note_reading(request, LogViewed(page="entry", at=str(index), query=[]))
+    names = names_of([entry], labels)
     shown = {
         "entry": entry,
         "facts": _facts(entry, names),
@@ -78,7 +55,7 @@ def entry_view(request: HttpRequest, index: int, *, labels: Labels) -> HttpRespo
         "proof": _proof(index, scope),
         "vkey": read.vkey(index),
         "policy": trust.shown(),
-        **_standing(),
+        **standing(),
     }
     return render(request, "audit/entry.html", shown)
 
@@ -93,7 +70,7 @@ def proof_view(request: HttpRequest, index: int) -> HttpResponse:
 
 def newer_view(request: HttpRequest) -> HttpResponse:
     """Answer how many entries came after the newest one shown: what the bell makes the list ask for."""
-    shown = _index(request.GET.get("shown")) or 0
+    shown = index_of(request.GET.get("shown")) or 0
     return render(request, "audit/newer.html", {"count": read.count_after(shown - 1, scope=scope_of(request.user))})
 
 
@@ -106,10 +83,15 @@ def guarded(view: Callable[..., HttpResponse], **extra: Any) -> Callable[..., Ht
     return require_safe(readers_only(page))
 
 
+def changing(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Return an address that readers of the log post to."""
+    return require_POST(readers_only(view))
+
+
 def rows_of(entries: Iterable[EntryView], labels: Labels) -> list[Row]:
     """Return entries as the list shows them, references replaced by names."""
     listed = list(entries)
-    names = _names(listed, labels)
+    names = names_of(listed, labels)
     return [_row(entry, names) for entry in listed]
 
 
@@ -121,7 +103,7 @@ def _row(entry: EntryView, names: Mapping[str, str]) -> Row:
         at=entry.occurred_at,
         title=entry.title,
         tone=entry.tone,
-        sub=_decision_word(entry.decision),
+        sub=decision_word(entry.decision),
         who=name(entry.by),
         whom=_whom(entry, name),
         resource=name(entry.resource),
@@ -171,12 +153,12 @@ def _fact(label: str, value: str | None, names: Mapping[str, str]) -> dict[str, 
     return {"label": label, "value": value, "kind": "mono"}
 
 
-def _names(entries: Collection[EntryView], labels: Labels) -> Mapping[str, str]:
+def names_of(entries: Collection[EntryView], labels: Labels) -> Mapping[str, str]:
     refs = {ref for entry in entries for ref in (entry.by, entry.agent, entry.subject, entry.resource) if ref}
     return {**labels(refs), "system": _("the console itself")}
 
 
-def _decision_word(decision: str | None) -> str:
+def decision_word(decision: str | None) -> str:
     words = {"allow": _("allowed"), "ask": _("asked"), "approve": _("approved"), "deny": _("denied")}
     return words.get(decision or "", "")
 
@@ -188,7 +170,7 @@ def _proof(index: int, scope: Scope) -> str:
         return ""
 
 
-def _standing() -> dict[str, Any]:
+def standing() -> dict[str, Any]:
     """Return what every page of the log says about the log: its checkpoint, its strength, its trouble."""
     try:
         checkpoint = read.latest_checkpoint()
@@ -197,18 +179,11 @@ def _standing() -> dict[str, Any]:
     return {"checkpoint": checkpoint, "strength": read.strength(), "trouble": read.trouble()}
 
 
-def _note_reading(request: HttpRequest, event: LogViewed) -> None:
+def note_reading(request: HttpRequest, event: LogViewed) -> None:
     if request.headers.get("HX-Request"):
         return  # the bell's own look is no reading
     record_alone(event, by=getattr(request.user, "ref", "unknown"), facts=NOBODY)
 
 
-def _older(request: HttpRequest, entries: list[EntryView]) -> str:
-    if len(entries) < read.PAGE_DEFAULT:
-        return ""
-    kept = {name: value for name, value in request.GET.items() if name != "before"}
-    return "?" + urlencode({**kept, "before": entries[-1].index})
-
-
-def _index(text: str | None) -> int | None:
+def index_of(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -75,6 +75,16 @@ def example_context() -> dict[str, Any]:
         ],
         "rules": list(engine.compile(_RULES).rules.values()),
         "hostile": "Invoice matches\u202e gnp.exe\u200b the purchase order.",
+        "query_error": {
+            "message": "There is no field “agnt”. Did you mean “agent”?",
+            "line": "decision:denied agnt:courier",
+            "carets": "                ^^^^",
+            "nearest": "agent",
+            "href": "#query-error",
+        },
+        "query_chips": [{"text": text, "href": "#query-bar"} for text in ("agent:courier", "after:7d")],
+        "facets": _facets(),
+        "bars": _bars(),
         "digest": "sha-256:41ab9Xk0r7cYw3mZ1n8eQvT5uLh2fJdGsPoKiRbNxAw",
     }
 
@@ -86,6 +96,31 @@ def _rows() -> list[dict[str, str]]:
         {"label": "Agent", "value": "Courier", "href": "#facts"},
         {"label": "Identifier", "value": "spiffe://acme.example/agent/courier", "kind": "mono"},
         {"label": "Reference", "value": "Invoice 2026-1187\u202ecod.exe"},
+    ]
+
+
+def _facets() -> list[dict[str, Any]]:
+    values = [
+        {"text": "Courier", "sub": "spiffe://acme.example/agent/courier", "n": 1204, "href": "#facets", "is_on": True},
+        {"text": "https://payments.acme.example/", "sub": "", "n": 80, "href": "#facets", "is_on": False},
+    ]
+    return [{"label": _("Agent"), "values": values}, {"label": _("Decision"), "values": values[1:]}]
+
+
+def _bars() -> list[dict[str, Any]]:
+    start, hour = clock.now().replace(minute=0, second=0, microsecond=0), timedelta(hours=1)
+    counts = [(40, 30, 2, 1), (64, 50, 4, 2), (0, 0, 0, 0), (22, 4, 2, 14), (31, 20, 9, 0)]
+    return [
+        {
+            "start": start + at * hour,
+            "end": start + (at + 1) * hour,
+            "n": n,
+            "yes": yes,
+            "waiting": waiting,
+            "no": no,
+            "href": "#histogram",
+        }
+        for at, (n, yes, waiting, no) in enumerate(counts)
     ]
 
 

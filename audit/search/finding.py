@@ -62,7 +62,7 @@ class Search:
 
     def __init__(self, query: Query, *, scope: Scope, is_bounded: bool) -> None:
         self.query, self.meaning = query, Meaning()
-        self._scope = scope
+        self.scope = scope
         self._scan_from = _scan_from() if is_bounded and _looks_into_data(query) else 0
         self._is_walked_by_month = connection.vendor == "postgresql"
 
@@ -81,7 +81,7 @@ class Search:
 
     def stretches(self) -> list[Stretch]:
         """Return the parts of the log that can hold a match, the newest first."""
-        since_at, until_at = self._ends()
+        since_at, until_at = self.ends()
         first, last = _first_index(since_at), _last_index(until_at)
         if (since_at is not None and first is None) or (until_at is not None and last is None):
             return []
@@ -91,7 +91,7 @@ class Search:
 
     def within(self, stretch: Stretch) -> QuerySet[Entry]:
         """Return what fits on a stretch, in no order yet."""
-        rows = self._scope.restrict(entries().filter(stretch.within()))
+        rows = self.scope.restrict(entries().filter(stretch.within()))
         for part in self.query.parts:
             rows = rows.filter(self.meaning.condition(part, stretch.ground))
         return rows
@@ -103,10 +103,11 @@ class Search:
             return 0
         return self._scan_from
 
-    def _ends(self) -> tuple[datetime | None, datetime | None]:
+    def ends(self) -> tuple[datetime | None, datetime | None]:
+        """Return the first moment that is looked at, and the first that is not any more; None is open."""
         ends = [end for part in self.query.parts for end in span_of(part)]
-        since = [at for name, at in ends if name == "recorded_at__gte"] + [self._scope.since_at]
-        until = [at for name, at in ends if name == "recorded_at__lt"] + [self._scope.until_at]
+        since = [at for name, at in ends if name == "recorded_at__gte"] + [self.scope.since_at]
+        until = [at for name, at in ends if name == "recorded_at__lt"] + [self.scope.until_at]
         return max(filter(None, since), default=None), min(filter(None, until), default=None)
 
     def _months(self, since_at: datetime | None, until_at: datetime | None) -> Iterator[tuple[Ground, Any, Any]]:

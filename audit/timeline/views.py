@@ -24,8 +24,7 @@ from audit.timeline.happened import Happened
 from audit.timeline.layout import Drawing, lay_out
 from audit.timeline.story import Step, Story
 from audit.timeline.telling import Timeline, timeline
-from audit.views import Labels
-from audit.views import _standing as standing
+from audit.views import Labels, standing
 from audit.write import NOBODY, record_alone
 
 CARDS_MAX = 5

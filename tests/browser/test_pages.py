@@ -142,7 +142,7 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
         ("grant", "/grants/?q=desk", "a.item"),
         ("server", "/trust/", ".choices a"),
         ("ledger", "/resources/?q=ledger", "a.item"),
-        ("entry", "/audit/?type=approvals.decision.approved", ".entry-title"),
+        ("entry", "/audit/?q=type:approvals.decision.approved", ".entry-title"),
     ):
         page.goto(world.url + start)
         found[name] = str(page.locator(link).first.get_attribute("href"))
@@ -213,8 +213,9 @@ PAGES = [
     ("ada", "policy-new", "/policies/new/", 200),
     ("ada", "policy", "/policies/1/", 200),
     ("ada", "audit", "/audit/", 200),
-    ("ada", "audit-filtered", "/audit/?type=approvals.decision.approved", 200),
-    ("ada", "audit-nothing", "/audit/?agent=nobody", 200),
+    ("ada", "audit-filtered", "/audit/?q=type:approvals.decision.approved", 200),
+    ("ada", "audit-wrong", "/audit/?q=decision:denied+agnt:courier", 200),
+    ("ada", "audit-nothing", "/audit/?q=agent:nobody", 200),
     ("ada", "entry", "{entry}", 200),
     ("ada", "timeline", "{timeline}", 200),
     ("ada", "timeline-agent", "{agent_story}", 200),

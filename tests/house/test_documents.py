@@ -54,7 +54,7 @@ from aims.policy import engine
 from approvals import context
 from audit import canonical, read, write
 from audit.exports import services as exports
-from audit.search import language
+from audit.search import counts, deadline, finding, language, saved
 from tests.house import documents, marks
 from tests.house.test_house import tracked
 from tests.support.running import ROOT
@@ -181,7 +181,10 @@ def _limits() -> list[str]:
         f" {consent_bytes.LIFETIME_MAX_S // 60} minutes; {consents.OPEN_MAX} open of one asker; note {consents.NOTE_MAX:,} characters |",
         f"prepared decision | signed within {context.LIFETIME_MAX_S // 60} minutes",
         f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",
-        f"a query has {language.QUERY_MAX:,} characters, {language.TERMS_MAX} terms, {language.NESTING_MAX} parentheses",
+        f"a query has {language.QUERY_MAX:,} characters, {language.TERMS_MAX} terms, {language.NESTING_MAX} parentheses"
+        f" within each other; {deadline.TIMEOUT_S:.0f} s on PostgreSQL; words in the newest {finding.WORD_SCAN_MAX:,} entries and"
+        f" in months that are over; counts are exact to {counts.COUNT_MAX:,}, of kinds and times always;"
+        f" {saved.SEARCHES_MAX} kept searches of one person |",
         f"identifier | {uri.IDENTIFIER_MAX_BYTES:,} bytes",
         f"page of any list | 50, at most {read.PAGE_MAX} |",
         f"outgoing fetch | {fetch.TOTAL_S:.0f} s, no redirects",

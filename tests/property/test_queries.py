@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit import partitions, rollups
 from audit.canonical import encode
 from audit.entries import EntryView
-from audit.models import Entry
+from audit.models import Entry, Head
 from audit.read import EVERYTHING, each, newest, parse
-from audit.search import syntax, terms
+from audit.search import indexes, periods, syntax, terms
+from audit.search.counts import count
+from audit.search.deadline import Deadline
 from audit.search.errors import QueryError
 from audit.search.fields import FIELDS, MEMBERS, REFERENCE_COLUMNS, WORD_COLUMNS, Kind, columns_of
+from audit.search.finding import Search
 from audit.search.moments import Moment, moment
 from audit.search.syntax import All, AnyOf, Between, Compare, Has, Not, Present, Query, Tree, Word
 
@@ -50,7 +56,20 @@ WORDS = sorted(
 )
 SAFE = st.characters(exclude_categories=["C", "Zl", "Zp"])
 MOMENTS = st.sampled_from(
-    ["2026", "2026-11-28", "2026-11-28T09:00Z", "2026-11-28T08:30:05.250Z", "1h", "95m", "today", "now"]
+    [
+        "2026",
+        "2026-11-28",
+        "2026-11-28T09:00Z",
+        "2026-11-28T08:30:05.250Z",
+        "1h",
+        "2026-10",
+        "2026-09-25",
+        "2026-10-05T12Z",
+        "40d",
+        "95m",
+        "today",
+        "now",
+    ]
 )
 TEXTS = st.sampled_from(WORDS) | st.text(SAFE, min_size=1, max_size=6)
 
@@ -124,6 +143,13 @@ def test_the_database_finds_what_a_look_at_each_entry_finds() -> None:
         assert [entry.index for entry in each(Query(tree), below=10**6, scope=EVERYTHING)] == wanted, str(Query(tree))
         assert [entry.index for entry in newest(Query(tree), scope=EVERYTHING)] == wanted[::-1], str(Query(tree))
 
+        counted = count(Search(Query(tree), scope=EVERYTHING, is_bounded=False), Deadline(Query(tree)))
+        assert (counted.total, counted.is_exact) == (len(wanted), True), str(Query(tree))
+        assert sum(bar.n for bar in counted.bars) == len(wanted), str(Query(tree))
+        for name, values in counted.facets.items():
+            said = Counter(getattr(entry, name) for entry in entries if fits(tree, entry) and getattr(entry, name))
+            assert dict(values) == said, str(Query(tree))
+
     finds()
 
 
@@ -133,7 +159,7 @@ def fill() -> None:
     for index in range(40):
         # Each column goes round at another pace, so that all of them meet.
         said = {name: values[index * step % len(values)] for step, (name, values) in enumerate(COLUMNS.items(), 1)}
-        at = NOW - timedelta(hours=5) + index * STEP
+        at = moment_of(index)
         data = {"grant": REFS[index % 9], "list": [REFS[index % 5], {"deep": REFS[index % 7]}], "n": 2026, "jti": None}
         if index % 3 == 0:
             data = {"request": REFS[index % 9], "jtis": [f"jti_{index}"], "decision": "maybe"}
@@ -141,8 +167,26 @@ def fill() -> None:
         entry = {**said, "data": data, "id": event_id, "occurred_at": "2026", "recorded_at": "2026", "v": 1}
         times = {"occurred_at": at, "recorded_at": at}
         rows.append(Entry(index=index, event_id=event_id, **said, **times, canon=encode(entry)))
+    partitions.ensure(moment_of(0), NOW)
     Entry.objects.bulk_create(rows)
+    size = {"generation": 1, "base": 0, "size": len(rows), "root": b"", "frontier": b""}
+    Head.objects.create(pk=1, recorded_at=rows[-1].recorded_at, **size)
     terms.rebuild()
+    rollups.rebuild()
+    rollups.fold(rows[-1].recorded_at - rollups.HOURS_KEPT)
+    periods.rebuild(rows[-1].recorded_at)
+    with connection.cursor() as cursor:
+        for month in partitions.existing():
+            if month.month.later(1).begins_at < NOW:
+                for statement in indexes.of_closed(month):
+                    cursor.execute(statement)
+
+
+def moment_of(index: int) -> datetime:
+    """Spread the first fifteen entries over three months, the rest over some hours of today."""
+    if index < 15:
+        return NOW - timedelta(days=70 - 4 * index, hours=index)
+    return NOW - timedelta(hours=5) + index * STEP
 
 
 def fits(tree: Tree, entry: EntryView) -> bool:

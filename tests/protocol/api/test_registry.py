@@ -246,6 +246,20 @@ def test_the_log_is_read_with_proof_and_the_reading_is_recorded(desk: Desk, sequ
     assert problem_of(desk.get("audit-entries/999999/"))[0] == 404
 
 
+def test_the_log_is_searched_in_its_language_and_a_mistake_is_pointed_at(desk: Desk, sequencer: Sequencer) -> None:
+    sequencer.run_once()
+    found = desk.get("audit-entries/?q=type:agent.registered+-type:token.*&type=identifier.*").json()["items"]
+    assert {entry["type"] for entry in found} == {"identifier.agent.registered"}
+    assert recorded("audit.log.viewed")[-1]["data"] == {"page": "list", "at": None, "query": ["type"]}
+    answer = desk.get("audit-entries/?q=decision:denied+agnt:courier")
+    assert problem_of(answer) == (400, "query_unknown_field")
+    assert {name: answer.json()[name] for name in ("start", "end", "nearest")} == {
+        "start": 16, "end": 20, "nearest": "agent",
+    }  # fmt: skip
+    for query in ("q=%00", "q=%ED%A0%80%22", "q=(((((((((a)))))))))", "q=a&q=b", "q=" + "x" * 2001, "agent=%E2%80%AE"):
+        assert problem_of(desk.get(f"audit-entries/?{query}"))[0] == 400, query
+
+
 def test_servers_of_other_domains_are_trusted_and_retired(desk: Desk) -> None:
     ada, courier = desk.stage.ada, desk.stage.agent
     body = {

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audit', '0007_terms'),
+        ('audit', '0009_saved_searches'),
     ]
 
     operations = [

@@ -1,0 +1,243 @@
+"""How many entries fit, of what kind and when: facets and a histogram.
+
+A query about kinds alone (type, agent, decision, resource, time) is counted from the rollups, exactly; only where it begins or
+ends within a day or an hour are entries read. Any other is counted from its newest matches, exactly up to COUNT_MAX.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import and_, or_
+
+from django.db.models import Min, Q, QuerySet, Sum
+
+from audit import tree
+from audit.models import PeriodCount, Rollup
+from audit.rollups import HOURS_KEPT
+from audit.search import periods
+from audit.search.deadline import Deadline
+from audit.search.finding import Search
+from audit.search.sql import Ground, span_of
+from audit.search.syntax import All, AnyOf, Has, Not, Present, Tree
+
+COUNT_MAX = 10_000
+FACETS = ("decision", "type", "agent", "resource")
+FACET_VALUES_MAX = 8
+BARS_MAX = 120
+HOURLY_MAX = timedelta(hours=72)  # spans up to that have a bar an hour
+ONE_HOUR, ONE_DAY = timedelta(hours=1), timedelta(days=1)
+_KIND = ("agent", "type", "decision", "resource")
+
+Counted = tuple[datetime, str, str, str, str, int]  # when, as _KIND, how many
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A span of time. by_decision: how many entries, by stored code; empty for entries without a decision."""
+
+    start: datetime
+    end: datetime
+    by_decision: dict[str, int]
+
+    @property
+    def n(self) -> int:
+        """How many entries the span has."""
+        return sum(self.by_decision.values())
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What fits. is_exact: False where counting ended at COUNT_MAX. facets: by field, the most frequent first."""
+
+    total: int
+    is_exact: bool
+    bars: list[Bar]
+    facets: dict[str, list[tuple[str, int]]]
+
+
+@dataclass
+class _Sums:
+    kinds: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in _KIND})
+    total: int = 0
+
+    def add(self, rows: Iterable[tuple[str, str, str, str, int]]) -> None:
+        for *kind, n in rows:
+            self.total += n
+            for name, value in zip(_KIND, kind, strict=True):
+                if value:
+                    self.kinds[name][value] += n
+
+    def facets(self) -> dict[str, list[tuple[str, int]]]:
+        return {name: self.kinds[name].most_common(FACET_VALUES_MAX) for name in FACETS}
+
+
+def count(search: Search, deadline: Deadline) -> Counts:
+    """Return how many entries fit. Raises: TooBroad."""
+    rolled = _Rolled(search)
+    with deadline.kept():
+        return rolled.counts() if rolled.is_possible else _from_matches(search)
+
+
+def _from_matches(search: Search) -> Counts:
+    """Count the newest matches, COUNT_MAX of them at most."""
+    rows: list[tuple[datetime, str | None, str, str | None, str | None]] = []
+    for stretch in search.stretches():
+        found = search.within(stretch).order_by("-index").values_list("recorded_at", *_KIND)
+        rows += found[: COUNT_MAX + 1 - len(rows)]
+        if len(rows) > COUNT_MAX:
+            break
+    is_exact = len(rows) <= COUNT_MAX
+    kept, sums = list(_spelled(rows[:COUNT_MAX])), _Sums()
+    sums.add(row[1:] for row in kept)
+    moments = [(at, decision, 1) for at, _agent, _type, decision, _resource, _n in kept]
+    since, until = (kept[-1][0], kept[0][0] + timedelta(milliseconds=1)) if kept else (None, None)
+    return Counts(len(kept), is_exact, _bars(moments, since, until), sums.facets())
+
+
+class _Rolled:
+    """A query about kinds and a span of time, counted from what was counted before."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        conditions = [rolled(search, part) for part in search.query.parts if not span_of(part)]
+        self.is_possible = None not in conditions
+        agents = search.scope.agents
+        if agents is not None:
+            conditions.append(Q(agent__in=sorted(agents)))
+        self._is_whole = not conditions
+        self._condition = reduce(and_, filter(None, conditions), Q())
+
+    def counts(self) -> Counts:
+        moment = tree.moment()
+        first = Rollup.objects.aggregate(first=Min("hour"))["first"]
+        if first is None:
+            return Counts(0, True, [], _Sums().facets())
+        since, until = self._search.ends()
+        since = max(since, first) if since else first
+        until = min(until, moment + timedelta(milliseconds=1)) if until else moment + timedelta(milliseconds=1)
+        if since >= until:
+            return Counts(0, True, [], _Sums().facets())
+        return self._counted(since, until, hours_from=_day(moment - HOURS_KEPT))
+
+    def _counted(self, since: datetime, until: datetime, *, hours_from: datetime) -> Counts:
+        start = _ceiling(since, ONE_HOUR if since >= hours_from else ONE_DAY)
+        end = until if until >= tree.moment() else _floor(until, ONE_HOUR if until >= hours_from else ONE_DAY)
+        edges = [(since, until)] if start >= end else [(since, start), (end, until)]
+        sums, moments = _Sums(), Counter[tuple[datetime, str]]()
+        if start < end:
+            sums.add(self._kinds(start, end))
+            for at, decision, n in self._moments(
+                start, end, is_hourly=until - since <= HOURLY_MAX, hours_from=hours_from
+            ):
+                moments[at, decision] += n
+        for low, high in edges:
+            rows = list(self._entries(low, high)) if low < high else []
+            sums.add(row[1:] for row in rows)
+            for at, _agent, _type, decision, _resource, n in rows:
+                moments[at, decision] += n
+        bars = _bars(((at, decision, n) for (at, decision), n in moments.items()), since, until)
+        return Counts(sums.total, True, bars, sums.facets())
+
+    def _kinds(self, start: datetime, end: datetime) -> Iterator[tuple[str, str, str, str, int]]:
+        """Yield how many there are of each kind: whole months from their periods, the rest from the rollups."""
+        first, last = _months(start, min(end, periods.until() or start))
+        parts: list[QuerySet[Rollup] | QuerySet[PeriodCount]]
+        if first < last:
+            months = PeriodCount.objects.filter(grain=periods.MONTH, at__gte=first, at__lt=last)
+            parts = [self._rollups(start, first), months, self._rollups(last, end)]
+        else:
+            parts = [self._rollups(start, end)]
+        for part in parts:
+            yield from part.filter(self._condition).order_by().values_list(*_KIND).annotate(Sum("n"))
+
+    def _moments(
+        self, start: datetime, end: datetime, *, is_hourly: bool, hours_from: datetime
+    ) -> Iterator[tuple[datetime, str, int]]:
+        if is_hourly and start < hours_from:  # what was folded into days is told apart by the entries alone
+            yield from ((at, decision, n) for at, _a, _t, decision, _r, n in self._entries(start, end))
+            return
+        counted_until = periods.until()
+        if self._is_whole and not is_hourly and counted_until:
+            first = _ceiling(start, ONE_DAY)
+            counted_until = min(counted_until, _floor(end, ONE_DAY))
+            if first < counted_until:
+                days = PeriodCount.objects.filter(grain=periods.DAY, at__gte=first, at__lt=counted_until)
+                yield from days.values_list("at", "decision", "n")
+                yield from self._hours(start, first)
+                start = counted_until
+        yield from self._hours(start, end)
+
+    def _hours(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, str, int]]:
+        rows = self._rollups(start, end).filter(self._condition).order_by()
+        yield from rows.values_list("hour", "decision").annotate(Sum("n"))
+
+    def _rollups(self, start: datetime, end: datetime) -> QuerySet[Rollup]:
+        return Rollup.objects.filter(hour__gte=start, hour__lt=end)
+
+    def _entries(self, low: datetime, high: datetime) -> Iterator[Counted]:
+        """Yield the matches of a part of a day or an hour, one by one."""
+        for stretch in self._search.stretches():
+            rows = self._search.within(stretch).filter(recorded_at__gte=low, recorded_at__lt=high).order_by()
+            yield from _spelled(rows.values_list("recorded_at", *_KIND))
+
+
+def rolled(search: Search, part: Tree) -> Q | None:
+    """Return a part of a query as a condition on rollups; None where they don't tell."""
+    if isinstance(part, Not):
+        inner = rolled(search, part.part)
+        return None if inner is None else ~inner
+    if isinstance(part, All | AnyOf):
+        parts = [rolled(search, each) for each in part.parts]
+        return None if None in parts else reduce(and_ if isinstance(part, All) else or_, filter(None, parts))
+    if isinstance(part, Present) and part.field in _KIND:
+        return ~Q(**{part.field: ""})
+    if isinstance(part, Has) and part.field in _KIND:
+        return search.meaning.condition(part, Ground())
+    return None
+
+
+def _spelled(rows: Iterable[tuple[datetime, str | None, str, str | None, str | None]]) -> Iterator[Counted]:
+    """Yield matches as the rollups would spell them."""
+    for at, agent, kind, decision, resource in rows:
+        yield at, agent or "", kind, decision or "", resource or "", 1
+
+
+def _bars(moments: Iterable[tuple[datetime, str, int]], since: datetime | None, until: datetime | None) -> list[Bar]:
+    """Return the bars of a span: of an hour or a day each, or of so many days that there are not more than BARS_MAX."""
+    if since is None or until is None:
+        return []
+    step = ONE_HOUR if until - since <= HOURLY_MAX else ONE_DAY
+    start = _floor(since, step)
+    while (until - start) / step > BARS_MAX:
+        step += ONE_DAY
+    counts: dict[int, Counter[str]] = {}
+    for at, decision, n in moments:
+        counts.setdefault(max(0, (at - start) // step), Counter())[decision] += n
+    last = max([(until - timedelta(milliseconds=1) - start) // step, *counts])
+    return [Bar(start + at * step, start + (at + 1) * step, dict(counts.get(at, {}))) for at in range(last + 1)]
+
+
+def _months(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """Return the whole months between two moments: the first one's beginning, and the last one's end."""
+    begins = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (begins if begins == start else periods.next_month(begins)), end.replace(
+        day=1, hour=0, minute=0, second=0, microsecond=0
+    )
+
+
+def _floor(at: datetime, step: timedelta) -> datetime:
+    at = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return at if step == ONE_HOUR else at.replace(hour=0)
+
+
+def _ceiling(at: datetime, step: timedelta) -> datetime:
+    floor = _floor(at, step)
+    return floor if floor == at else floor + step
+
+
+def _day(at: datetime) -> datetime:
+    return _floor(at, ONE_DAY)

@@ -1,0 +1,84 @@
+"""Rollups added up once their time is over: a month kind by kind, a day by decision alone. A year is then counted in milliseconds.
+
+A day is added up after an entry of a later one stands, since moments never fall. A count is a cache and proves nothing:
+``rebuild`` makes it anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Min, Sum
+
+from audit.models import PeriodCount, Rollup
+
+DAY, MONTH = PeriodCount.Grain.DAY, PeriodCount.Grain.MONTH
+ONE_DAY = timedelta(days=1)
+_KIND = ("agent", "type", "decision", "resource")
+
+Row = tuple[bytes, str, str, str, str, int]  # key, then as _KIND, then how many
+
+
+def catch_up(moment: datetime) -> int:
+    """Add up every day that ended before ``moment``, the newest entry's; return how many days that were.
+
+    Each day is a transaction. A crash in between leaves the rest to the next call; two at once store the same numbers once.
+    """
+    at = until() or day_of(Rollup.objects.aggregate(first=Min("hour"))["first"])
+    done = 0
+    while at is not None and at + ONE_DAY <= moment:
+        with transaction.atomic():
+            _add_up(at)
+        at, done = at + ONE_DAY, done + 1
+    return done
+
+
+def until() -> datetime | None:
+    """Return the first moment that is not added up yet; None where nothing is."""
+    newest = PeriodCount.objects.filter(grain=DAY).order_by("-at").values_list("at", flat=True).first()
+    return newest + ONE_DAY if newest else None
+
+
+def rebuild(moment: datetime) -> int:
+    """Add everything up again. Nobody may catch up meanwhile."""
+    PeriodCount.objects.all().delete()
+    return catch_up(moment)
+
+
+def day_of(at: datetime | None) -> datetime | None:
+    """Return the first moment of a day, in UTC."""
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) if at else None
+
+
+def next_month(at: datetime) -> datetime:
+    """Return the first moment of the month after. at: aware UTC."""
+    return at.replace(
+        year=at.year + at.month // 12, month=at.month % 12 + 1, day=1, hour=0, minute=0, second=0, microsecond=0
+    )
+
+
+def _add_up(day: datetime) -> None:
+    after = day + ONE_DAY
+    if after == next_month(day):
+        of_month = Rollup.objects.filter(hour__gte=day.replace(day=1), hour__lt=after)
+        _store(MONTH, day.replace(day=1), of_month.values_list("key", *_KIND).annotate(Sum("n")).order_by())
+    of_day = Rollup.objects.filter(hour__gte=day, hour__lt=after)
+    totals = Counter({"": 0}) + Counter(dict(of_day.values_list("decision").annotate(Sum("n")).order_by()))
+    # Last: it says that the day is done. A day without entries has a row too.
+    _store(
+        DAY, day, ((decision.encode(), "", "", decision, "", n) for decision, n in sorted((totals or {"": 0}).items()))
+    )
+
+
+def _store(grain: PeriodCount.Grain, at: datetime, rows: Iterable[Row]) -> None:
+    PeriodCount.objects.bulk_create(_made(grain, at, rows), batch_size=1_000, ignore_conflicts=True)
+
+
+def _made(grain: PeriodCount.Grain, at: datetime, rows: Iterable[Row]) -> Iterator[PeriodCount]:
+    for key, agent, kind, decision, resource, n in rows:
+        yield PeriodCount(
+            grain=grain, at=at, key=bytes(key), agent=agent, type=kind, decision=decision, resource=resource, n=n
+        )
