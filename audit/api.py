@@ -5,6 +5,7 @@ The base of viewsets is the framework's own, and the caller is duck-typed: this 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -162,4 +163,5 @@ def _proof(index: int, scope: Scope) -> str | None:
 
 def _note(request: Request, event: LogViewed) -> None:
     caller: Any = request.auth
-    record_alone(event, by=str(caller.client_id), facts=NOBODY)
+    facts = replace(NOBODY, subject=caller.person.ref if caller.person else None)
+    record_alone(event, by=str(caller.client_id), facts=facts)

@@ -9,8 +9,10 @@ from audit import proving, tiles, tree
 from audit.access import may_read, scope_of
 from audit.checkpoints import current_log
 from audit.errors import NoLog
+from audit.events import LogViewed
 from audit.models import Checkpoint, Entry
 from audit.read import latest_checkpoint
+from audit.write import NOBODY, record_alone
 
 FOREVER = "public, max-age=31536000, immutable"
 PRIVATE = "private, max-age=31536000, immutable"
@@ -47,6 +49,8 @@ def bundle(request: HttpRequest, number: str, width: str | None = None) -> HttpR
     entries = list(map(bytes, rows.order_by("index").values_list("canon", flat=True)))
     if len(entries) != count:
         raise Http404  # a bundle has no holes
+    note = LogViewed(page="bundle", at=f"{start}-{start + count - 1}", query=[])
+    record_alone(note, by=getattr(person, "ref", "unknown"), facts=NOBODY)
     data = b"".join(len(raw).to_bytes(2) + raw for raw in entries)
     return HttpResponse(data, content_type="application/octet-stream", headers={"Cache-Control": PRIVATE})
 

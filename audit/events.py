@@ -9,9 +9,10 @@ from audit.write import Event
 
 @dataclass(frozen=True, kw_only=True)
 class LogViewed(Event, type="audit.log.viewed", title="Audit log read", tone="plain"):
-    """Somebody read the log. page: list, entry, timeline, integrity, certificate or command. at: index or txn.
+    """A person read the log, or a machine; one that acts for a person names them as subject.
 
-    query: the names of the filters used.
+    page: list, entry, timeline, proof, bundle, integrity, certificate or command. at: index, first and last index, or
+    txn. query: the names of the filters used.
     """
 
     page: str

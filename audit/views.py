@@ -64,6 +64,7 @@ def proof_view(request: HttpRequest, index: int) -> HttpResponse:
     """Answer the proof as a file for other verifiers."""
     if not (proof := _proof(index, scope_of(request.user))):
         raise Http404
+    note_reading(request, LogViewed(page="proof", at=str(index), query=[]))
     name = f'attachment; filename="entry-{index}.tlog-proof"'
     return HttpResponse(proof, content_type="text/plain; charset=utf-8", headers={"Content-Disposition": name})
 
@@ -180,8 +181,6 @@ def standing() -> dict[str, Any]:
 
 
 def note_reading(request: HttpRequest, event: LogViewed) -> None:
-    if request.headers.get("HX-Request"):
-        return  # the bell's own look is no reading
     record_alone(event, by=getattr(request.user, "ref", "unknown"), facts=NOBODY)
 
 

@@ -64,6 +64,7 @@ def busy_morning(page: Page, world: World) -> dict[str, str]:
     """Let requests come and end in every way; return what pages are named by."""
     register_itself(world)
     walk(world)
+    seat_and_ask(world)
     courier = world.courier()
     show_twice(courier.client)
     order = world.order("Invoice 2026-1187", "4200.00")
@@ -94,6 +95,23 @@ def register_itself(world: World) -> None:
         "software_id": "4NRB1-0XZABZI9E6-5SM3R",
     }
     assert requests.post(f"{world.url}/oauth/register", json=metadata, timeout=10).status_code == 201
+
+
+def seat_and_ask(world: World) -> None:
+    """Let an auditor from outside have a seat, and Ada ask for what needs a second person."""
+    world.server.manage("seat", "eve@audit.example", "--name", "Eve Outside", "--days", "30")
+    world.server.manage("shell", "-v0", "-c", ASK)
+
+
+ASK = """
+from aims.compliance.services import consents
+from aims.kit import clock
+from aims.people.queries import person_by_email
+by = person_by_email("ada@acme.example")
+note = "Case 12 is closed.\\nNobody asked for it in two years."
+for hold in ("hold_01m8gv685e63tvr9g0p6f9cf5g", "hold_2"):
+    consents.ask("hold.release", {"hold": hold}, reason="case_closed", note=note, by=by, now=clock.now())
+"""
 
 
 def show_twice(client: Client) -> None:
@@ -142,6 +160,8 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
         ("grant", "/grants/?q=desk", "a.item"),
         ("server", "/trust/", ".choices a"),
         ("ledger", "/resources/?q=ledger", "a.item"),
+        ("consent", "/compliance/consents/", "a.item"),
+        ("seat", "/compliance/auditors/", "a.item"),
         ("entry", "/audit/?q=type:approvals.decision.approved", ".entry-title"),
     ):
         page.goto(world.url + start)
@@ -218,6 +238,15 @@ PAGES = [
     ("ada", "audit-nothing", "/audit/?q=agent:nobody", 200),
     ("ada", "entry", "{entry}", 200),
     ("ada", "timeline", "{timeline}", 200),
+    ("ada", "compliance", "/compliance/", 200),
+    ("ben", "compliance-scorecard", "/compliance/scorecard/", 200),
+    ("ada", "consents", "/compliance/consents/", 200),
+    ("ada", "consent-of-mine", "{consent}", 200),
+    ("ben", "consent-of-another", "{consent}", 200),
+    ("ada", "auditors", "/compliance/auditors/", 200),
+    ("ada", "auditor-new", "/compliance/auditors/new/", 200),
+    ("ada", "auditor", "{seat}", 200),
+    ("ben", "reading", "/compliance/reading/", 200),
     ("ada", "timeline-agent", "{agent_story}", 200),
     ("ada", "findings", "/findings/", 200),
     ("ada", "finding", "{finding}", 200),
