@@ -18,7 +18,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from aims.authentication.certificate import networks
 from aims.people.models import Passkey
-from audit import read
+from audit import keep, read
 
 KEK_BYTES = 32
 HOW_KEK = "make one with: python3 -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())'"
@@ -30,6 +30,7 @@ def refuse_unsafe(*, needs_log_key: bool) -> None:
     _refuse_secrets()
     _refuse_combinations()
     _refuse_policy()
+    _refuse_key_store()
     if needs_log_key:
         _refuse_log_key()
 
@@ -103,6 +104,13 @@ def _refuse_policy() -> None:
         read.check_attesting()
     except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
+
+
+def _refuse_key_store() -> None:
+    try:
+        keep.check_store()
+    except (ValueError, keep.KeysUnavailable) as error:
+        raise CommandError(f"AIMS_PERSON_KEYS {error}") from error
 
 
 def _refuse_log_key() -> None:

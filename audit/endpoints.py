@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
-from audit import proving, tiles, tree
+from audit import proving, read, tiles, tree
 from audit.access import may_read, scope_of
 from audit.checkpoints import current_log
 from audit.errors import NoLog
@@ -15,6 +15,7 @@ from audit.read import latest_checkpoint
 from audit.write import NOBODY, record_alone
 
 FOREVER = "public, max-age=31536000, immutable"
+NO_STORE = {"Cache-Control": "no-store"}
 PRIVATE = "private, max-age=31536000, immutable"
 
 
@@ -39,12 +40,17 @@ def tile(request: HttpRequest, level: str, number: str, width: str | None = None
 
 @require_safe
 def bundle(request: HttpRequest, number: str, width: str | None = None) -> HttpResponse:
-    """Answer the entries of a level-0 tile to people who may read every one of them; to others it does not exist."""
+    """Answer the entries of a level-0 tile to people who may read every one of them; to others it does not exist.
+
+    One that went by retention is 404 too, and says from which index on there are bundles.
+    """
     person = getattr(request, "user", None)
     if not may_read(person):
         raise Http404
     index, count = _asked(0, number, width)
     start = current_log().base + index * tiles.WIDTH
+    if start < (kept_from := _minimum()):
+        return JsonResponse({"code": "pruned", "minimum_index": kept_from}, status=404, headers=NO_STORE)
     rows = scope_of(person).restrict(Entry.objects.filter(index__gte=start, index__lt=start + count))
     entries = list(map(bytes, rows.order_by("index").values_list("canon", flat=True)))
     if len(entries) != count:
@@ -53,6 +59,15 @@ def bundle(request: HttpRequest, number: str, width: str | None = None) -> HttpR
     record_alone(note, by=getattr(person, "ref", "unknown"), facts=NOBODY)
     data = b"".join(len(raw).to_bytes(2) + raw for raw in entries)
     return HttpResponse(data, content_type="application/octet-stream", headers={"Cache-Control": PRIVATE})
+
+
+def _minimum() -> int:
+    """Return the minimum index of the growing log, within it: bundles that begin below it are not there any more.
+
+    C2SP tlog-tiles, pruning: what ends at or below it may be gone. A month ends anywhere in a bundle, so it is rounded up.
+    """
+    kept_from = read.minimum() - current_log().base
+    return max(0, -(-kept_from // tiles.WIDTH) * tiles.WIDTH)
 
 
 def _asked(level: int, number: str, width: str | None) -> tuple[int, int]:

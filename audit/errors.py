@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 class LogError(Exception):
     """Trouble with the log. code: stable; the message says what and what now."""
@@ -19,6 +21,16 @@ class NoSuchEntry(LogError):
     """The entry is not in the log, or not yet under a checkpoint."""
 
     code = "no_entry"
+
+
+class EntryGone(NoSuchEntry):
+    """The entry went by retention; its hash stayed. gone_at: when."""
+
+    code = "gone"
+
+    def __init__(self, index: int, gone_at: datetime) -> None:
+        self.index, self.gone_at = index, gone_at
+        super().__init__(f"entry {index} is gone by retention on {gone_at:%Y-%m-%d}")
 
 
 class LogKeyMissing(LogError):

@@ -109,19 +109,22 @@ class Rollup(models.Model):
 
 
 class PeriodCount(models.Model):
-    """Rollups of a month that is over, or of a day by decision alone, added up. See ``search.periods``.
+    """Rollups of a month or a day that is over, added up. See ``search.periods``. at: its first moment, in UTC.
 
-    at: its first moment, in UTC.
+    A month is kept kind by kind; a day by decision alone, and by decision with one of agent, type and resource.
     """
 
     class Grain(models.TextChoices):
         """What is added up."""
 
-        DAY = "day"
         MONTH = "month"
+        DAY = "day"
+        AGENT = "agent"
+        TYPE = "type"
+        RESOURCE = "resource"
 
     pk = models.CompositePrimaryKey("grain", "at", "key")
-    grain = models.CharField(max_length=5, choices=Grain)
+    grain = models.CharField(max_length=8, choices=Grain)
     at = models.DateTimeField()
     key = models.BinaryField(max_length=16)
     agent = models.CharField(max_length=REFERENCE_MAX)
@@ -269,3 +272,8 @@ class FailureCount(models.Model):
 
 
 from audit.exports.models import Export as Export  # noqa: E402  its table is one of this app's
+from audit.keeping.models import Erasure as Erasure  # noqa: E402
+from audit.keeping.models import Gone as Gone  # noqa: E402
+from audit.keeping.models import Hold as Hold  # noqa: E402
+from audit.keeping.models import Keeping as Keeping  # noqa: E402
+from audit.keeping.models import PersonalValue as PersonalValue  # noqa: E402

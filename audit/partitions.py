@@ -97,6 +97,19 @@ def close(now: datetime) -> list[Month]:
     return due
 
 
+def drop(month: Month) -> None:
+    """Drop the tables of a month and of those before it, in the caller's transaction. Only retention calls this.
+
+    Whoever reads the log is waited for, and waits: bound the wait by ``lock_timeout``.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        for each in existing():
+            if each.month <= month:
+                cursor.execute(f"ALTER TABLE audit_entry DETACH PARTITION {each.month.table}")
+                cursor.execute(f"DROP TABLE {each.month.table}")
+
+
 def _make(month: Month) -> None:
     table, begins, ends = month.table, month.begins_at, month.later(1).begins_at
     with transaction.atomic(), connection.cursor() as cursor:

@@ -19,8 +19,9 @@ from audit.access import scope_of_caller as scope_of_caller
 from audit.checkpoints import current_log
 from audit.entries import EntryView as EntryView
 from audit.entries import views_of
+from audit.errors import EntryGone, Malformed, NoLog, NoSuchEntry
 from audit.errors import LogError as LogError
-from audit.errors import Malformed, NoLog, NoSuchEntry
+from audit.keeping import state
 from audit.models import Check, Checkpoint, Entry, Head, InboxRow, Log
 from audit.payload import parse as parse_payload
 from audit.search.errors import QueryError as QueryError
@@ -95,11 +96,22 @@ def count_after(index: int, *, scope: Scope) -> int:
 
 
 def entry(index: int, *, scope: Scope) -> EntryView:
-    """Return one entry. Raises: NoSuchEntry."""
+    """Return one entry. Raises: NoSuchEntry; EntryGone for one that went by retention."""
+    _refuse_gone(index)
     found = views_of(scope.restrict(Entry.objects.filter(index=index)))
     if not found:
         raise NoSuchEntry(f"no entry {index}")
     return found[0]
+
+
+def minimum() -> int:
+    """Return the global index of the first entry that is kept: what was below went by retention."""
+    return state.minimum()
+
+
+def _refuse_gone(index: int) -> None:
+    if (month := state.gone(index)) is not None:
+        raise EntryGone(index, month.gone_at)
 
 
 def entries_of_txn(txn: str, *, scope: Scope) -> list[EntryView]:
@@ -125,7 +137,8 @@ def index_of(event_id: str) -> int | None:
 
 
 def entry_bytes(index: int, *, scope: Scope) -> bytes:
-    """Return the exact bytes of an entry, as they were hashed. Raises: NoSuchEntry."""
+    """Return the exact bytes of an entry, as they were hashed. Raises: NoSuchEntry, EntryGone."""
+    _refuse_gone(index)
     raw = scope.restrict(Entry.objects.filter(index=index)).values_list("canon", flat=True).first()
     if raw is None:
         raise NoSuchEntry(f"no entry {index}")

@@ -146,6 +146,7 @@ def _on(row: Check, totals: Totals, until: float) -> bool:
         totals.add(walk)
         verify.end_of(walk, totals, is_whole=row.kind == FULL)
     verify.nothing_outside()
+    verify.only_what_the_log_says_is_gone()
     return True
 
 

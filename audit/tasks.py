@@ -8,6 +8,7 @@ from celery import shared_task
 
 from audit import partitions, rollups, tree
 from audit.exports import services as exports
+from audit.keeping import retention
 from audit.search import periods
 
 
@@ -21,6 +22,12 @@ def close_months() -> None:
 def fold_counts() -> None:
     """Fold the counts of hours that are long past into days. Whoever numbers entries adds to the newest hour only."""
     rollups.fold(tree.moment() - rollups.HOURS_KEPT)
+
+
+@shared_task(name="audit.apply_retention")
+def apply_retention() -> None:
+    """Let the oldest month of the log go, if it is older than the policy and nothing stands in its way."""
+    retention.apply(datetime.now(UTC))
 
 
 @shared_task(name="audit.add_up_counts")

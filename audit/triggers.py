@@ -1,6 +1,6 @@
 """What the database itself refuses: changing entries, full tiles and checkpoints. Defence in depth, not the proof.
 
-The test fixtures lift it as owner of the tables; no setting does.
+The test fixtures lift it as owner of the tables; no setting does. What went by retention is the one exception.
 """
 
 from __future__ import annotations
@@ -16,11 +16,41 @@ def statements(vendor: str) -> list[str]:
     return _postgresql() if vendor == "postgresql" else _sqlite()
 
 
+def keeping_statements(vendor: str) -> list[str]:
+    """Return the statements that let entries below the minimum go, on SQLite, and nothing else; and hold the minimum.
+
+    On PostgreSQL a month goes as a table, so that its rows refuse as before.
+    """
+    falls = "NEW.minimum < OLD.minimum"
+    if vendor == "postgresql":
+        return [
+            f"CREATE OR REPLACE TRIGGER audit_keeping_{kind} BEFORE {kind.upper()} ON audit_keeping "
+            f"FOR EACH {each} EXECUTE FUNCTION audit_refuse()"
+            for kind, each in (
+                ("update", f"ROW WHEN ({falls})"),
+                ("delete", "ROW"),
+                ("truncate", "STATEMENT"),
+            )
+        ]
+    is_kept = 'OLD."index" >= coalesce((SELECT minimum FROM audit_keeping WHERE id = 1), 0)'
+    written_once = "BEGIN SELECT RAISE(ABORT, '{} is written once'); END"
+    return [
+        "DROP TRIGGER IF EXISTS audit_entry_delete",
+        f"CREATE TRIGGER audit_entry_delete BEFORE DELETE ON audit_entry WHEN {is_kept} "
+        + written_once.format("audit_entry"),
+        f"CREATE TRIGGER IF NOT EXISTS audit_keeping_update BEFORE UPDATE ON audit_keeping WHEN {falls} "
+        + written_once.format("audit_keeping"),
+        "CREATE TRIGGER IF NOT EXISTS audit_keeping_delete BEFORE DELETE ON audit_keeping "
+        + written_once.format("audit_keeping"),
+    ]
+
+
 def lifting(vendor: str) -> list[str]:
     """Return the statements that take them away again."""
     kinds = ("update", "delete", "truncate") if vendor == "postgresql" else ("update", "delete")
     on = " ON {table}" if vendor == "postgresql" else ""
-    drops = [f"DROP TRIGGER IF EXISTS {table}_{kind}{on.format(table=table)}" for table in _TABLES for kind in kinds]
+    tables = (*_TABLES, "audit_keeping")
+    drops = [f"DROP TRIGGER IF EXISTS {table}_{kind}{on.format(table=table)}" for table in tables for kind in kinds]
     months = [_each_month("DROP TRIGGER IF EXISTS %1$s_truncate ON %1$s")] if vendor == "postgresql" else []
     return drops + months
 

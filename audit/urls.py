@@ -9,6 +9,7 @@ from django.urls import URLPattern, path, re_path
 
 from audit import endpoints, integrity, views
 from audit.exports import urls as exports_urls
+from audit.keeping import views as keeping
 from audit.search import pages as search
 from audit.timeline import views as timeline
 from audit.timeline.extras import NO_EXTRAS, Extras
@@ -47,6 +48,8 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
         path("integrity/certificate/", guarded(integrity.certificate_view), name="certificate"),
         page("<int:index>/", views.entry_view, "entry"),
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
+        path("<int:index>/personal/", keeping.posted(keeping.reveal_view), name="reveal"),
+        path("personal/", keeping.asked(keeping.find_view, labels=labels), name="find-personal"),
         *exports_urls.pages(labels),
         path("txn/<str:txn>/", guarded(timeline.redirect_view), name="timeline"),
         path(

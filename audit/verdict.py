@@ -10,8 +10,10 @@ class Verdict:
     """What a check found. bad: what is wrong first, or empty. index: the entry it is about, where it is about one.
 
     where: the place, for machines: ``entry/17``, ``entry/17/agent`` (a column), ``tile/g1/0/000/3`` (generation, level,
-    number, hash), ``checkpoint/g1/600``, ``cosignature/g1/600/<key id>``, ``timestamp/g1/600``, ``copies/g1``, ``head``.
-    unsigned: entries that no checkpoint covers yet; nothing is claimed about them but their place.
+    number, hash), ``checkpoint/g1/600``, ``cosignature/g1/600/<key id>``, ``timestamp/g1/600``, ``copies/g1``, ``head``,
+    ``minimum``: how much went by retention. unsigned: entries that no checkpoint covers yet; nothing is claimed about them
+    but their place. minimum: entries below it went by retention, as the log itself says: their hashes were checked, their
+    words can't be. left: how many of those are there all the same.
     """
 
     entries: int
@@ -20,6 +22,8 @@ class Verdict:
     bad: str = ""
     index: int | None = None
     where: str = ""
+    minimum: int = 0
+    left: int = 0
 
     @property
     def is_good(self) -> bool:

@@ -6,20 +6,30 @@ The first thing that is wrong is named, with its place, and ends the check.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from audit import attested, copies, notes
-from audit.models import Entry, Log, Tile
+from audit.keeping import state
+from audit.keeping.events import RetentionApplied
+from audit.models import Entry, InboxRow, Log, Tile
 from audit.verdict import Bad, bad_entry
 from audit.verdict import Verdict as Verdict
 from audit.walk import Progress, Walk
 
+LOOKS = 3
+_APPLIED = f'"type":"{RetentionApplied.type}"'.encode()
+
 
 def verify_log(progress: Progress = lambda done: None) -> Verdict:
     """Check every generation of the log, and everything outside that speaks of it. progress: called with entries done."""
-    totals = Totals()
-    return totals.judge(lambda: _whole(totals, progress))
+    while True:
+        totals, minimum = Totals(), state.minimum()
+        verdict = totals.judge(lambda totals=totals: _whole(totals, progress))  # type: ignore[misc]
+        # A month that went while it was being read is no trouble: what is left is looked at again.
+        if verdict.is_good or state.minimum() == minimum:
+            return verdict
 
 
 @dataclass
@@ -36,7 +46,9 @@ class Totals:
             check()
         except Bad as bad:
             return Verdict(self.entries, self.checkpoints, self.unsigned, bad.what, bad.index, bad.where)
-        return Verdict(self.entries, self.checkpoints, self.unsigned)
+        minimum = state.minimum()
+        left = Entry.objects.filter(index__lt=minimum).count() if minimum else 0
+        return Verdict(self.entries, self.checkpoints, self.unsigned, minimum=minimum, left=left)
 
     def add(self, walk: Walk) -> None:
         """Count what a walk has done."""
@@ -76,6 +88,22 @@ def nothing_outside() -> None:
         raise Bad("a tile belongs to no log", where=f"tile/g{stray.generation}/{stray.level}/{stray.index}/0")
 
 
+def only_what_the_log_says_is_gone() -> None:
+    """Check that no more is missing than went by retention, of which the log itself tells. Raises Bad."""
+    for _ in range(LOOKS):  # retention may go on meanwhile
+        told = _told_minimum()
+        if told == (kept_from := state.minimum()):
+            return
+    raise Bad(f"entries below {kept_from} are missing, but the log says that those below {told} went", where="minimum")
+
+
+def _told_minimum() -> int:
+    said = [bytes(raw) for raw in InboxRow.objects.values_list("payload", flat=True)]
+    newest = Entry.objects.filter(type=RetentionApplied.type).order_by("-index").values_list("canon", flat=True).first()
+    said += [bytes(newest)] if newest is not None else []
+    return max((int(json.loads(raw)["data"]["end"]) for raw in said if _APPLIED in raw), default=0)
+
+
 def _whole(totals: Totals, progress: Progress) -> None:
     for log, following in generations():
         walk = Walk(log, following, progress=progress)
@@ -86,6 +114,7 @@ def _whole(totals: Totals, progress: Progress) -> None:
             totals.add(walk)
         end_of(walk, totals)
     nothing_outside()
+    only_what_the_log_says_is_gone()
 
 
 def _copied(log: Log) -> int:

@@ -15,8 +15,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from audit import read, trust
 from audit.access import Scope, readers_only, scope_of
-from audit.errors import LogError
+from audit.errors import EntryGone, LogError
 from audit.events import LogViewed
+from audit.keeping import showing
+from audit.keeping.forms import FIELDS, REASONS
 from audit.read import EntryView
 from audit.write import NOBODY, record_alone
 
@@ -44,6 +46,8 @@ def entry_view(request: HttpRequest, index: int, *, labels: Labels) -> HttpRespo
     scope = scope_of(request.user)
     try:
         entry = read.entry(index, scope=scope)
+    except EntryGone as gone:
+        return render(request, "audit/gone.html", {"gone": gone, "minimum": read.minimum()}, status=410)
     except LogError as error:
         raise Http404 from error
     note_reading(request, LogViewed(page="entry", at=str(index), query=[]))
@@ -51,6 +55,9 @@ def entry_view(request: HttpRequest, index: int, *, labels: Labels) -> HttpRespo
     shown = {
         "entry": entry,
         "facts": _facts(entry, names),
+        "personal": [(field, FIELDS.get(field.name, field.name)) for field in showing.fields_of(entry)],
+        "may_reveal": showing.may_reveal(request.user),
+        "reasons": REASONS,
         "canon": entry.canon.decode(),
         "proof": _proof(index, scope),
         "vkey": read.vkey(index),

@@ -14,6 +14,7 @@ from typing import Any
 
 from audit import columns, merkle, notes, tiles
 from audit.columns import CANON, Row
+from audit.keeping import state
 from audit.merkle import HASH_BYTES
 from audit.models import Checkpoint, Head, Log, Tile
 from audit.verdict import Bad, bad_entry
@@ -55,6 +56,7 @@ class Walk:
         self._head = Head.objects.filter(generation=log.generation).first()
         end = log.base + self._head.size if self._head else following.base if following else log.base
         self.end = end - log.base
+        self._minimum = max(0, min(state.minimum() - log.base, self.end))
 
     def memory(self) -> str:
         """Return what is needed to go on from here, as JSON: sizes and hashes."""
@@ -76,7 +78,8 @@ class Walk:
         stored = self._stored(start, end)
         signed = self._signed(start, end)
         due = next(signed, None)
-        rows = columns.rows(self.log.base + start, self.log.base + end)
+        due = self._gone_part(start, end, stored, signed, due)
+        rows = columns.rows(self.log.base + self.size, self.log.base + end)
         try:
             while part := list(islice(rows, ROWS_IN_MEMORY)):
                 due = self._part(part, stored, signed, due)
@@ -156,7 +159,24 @@ class Walk:
     ) -> tuple[int, bytes] | None:
         """Check some rows; return the signed root that is due next."""
         self._in_order(part)
-        hashed = self._rest + b"".join([sha256(b"\x00" + row[CANON]).digest() for row in part])
+        hashed = b"".join([sha256(b"\x00" + row[CANON]).digest() for row in part])
+        due = self._leaves(hashed, stored, signed, due)
+        if wrong := self._agreement.first_wrong(part):
+            name = columns.wrong_column(wrong)
+            raise bad_entry(wrong[0], f"has a column that says something else than its bytes: {name}", column=name)
+        self.size += len(part)
+        self._progress(self.log.base + self.size)
+        return due
+
+    def _leaves(
+        self,
+        hashed: bytes,
+        stored: dict[int, bytes],
+        signed: Iterator[tuple[int, bytes]],
+        due: tuple[int, bytes] | None,
+    ) -> tuple[int, bytes] | None:
+        """Check leaf hashes that begin where the walk stands; return the signed root that is due next."""
+        hashed = self._rest + hashed
         self._rest = b""
         size = self.size - self.size % tiles.WIDTH
         for at in range(0, len(hashed), tiles.FULL_BYTES):
@@ -170,11 +190,35 @@ class Walk:
                 self._lift(tiles.subtree(leaves), tile)
             else:
                 self._rest = leaves
-        if wrong := self._agreement.first_wrong(part):
-            name = columns.wrong_column(wrong)
-            raise bad_entry(wrong[0], f"has a column that says something else than its bytes: {name}", column=name)
-        self.size += len(part)
-        self._progress(self.log.base + self.size)
+        return due
+
+    def _gone_part(
+        self,
+        start: int,
+        end: int,
+        stored: dict[int, bytes],
+        signed: Iterator[tuple[int, bytes]],
+        due: tuple[int, bytes] | None,
+    ) -> tuple[int, bytes] | None:
+        """Take the leaves of entries that went by retention from their tiles: signed roots tell whether those are right."""
+        end = min(end, self._minimum)
+        # Entries that are gone can't name what was changed; the tile above still tells in which tile it was.
+        parent = tile_of(self.log, 1, start // PAGE) if start < end else b""
+        while self.size < end:
+            tile, at = divmod(self.size, tiles.WIDTH)
+            count = min(end, (tile + 1) * tiles.WIDTH) - self.size
+            held = stored.get(tile, b"")[at * HASH_BYTES : (at + count) * HASH_BYTES]
+            if len(held) < count * HASH_BYTES:
+                raise bad_tile(
+                    self.log, 0, tile, at + len(held) // HASH_BYTES, "is missing: its entry went by retention"
+                )
+            if count == tiles.WIDTH and not parent.startswith(tiles.subtree(held), tile % tiles.WIDTH * HASH_BYTES):
+                raise bad_tile(
+                    self.log, 0, tile, 0, "or another of it was changed: it is not what the tile above holds"
+                )
+            due = self._leaves(held, stored, signed, due)
+            self.size += count
+            self._progress(self.log.base + self.size)
         return due
 
     def _in_order(self, part: Sequence[Row]) -> None:

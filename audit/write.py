@@ -12,6 +12,7 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, get_args
@@ -21,6 +22,9 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from audit.canonical import encode
+from audit.keeping import personal
+from audit.keeping.commitment import Personal as Personal
+from audit.keeping.errors import PersonalError as PersonalError
 from audit.models import REFERENCE_MAX, FailureCount
 
 Tone = Literal["yes", "no", "waiting", "info", "plain"]
@@ -64,6 +68,7 @@ class Event:
     """One kind of entry. Rooms subclass it in ``events.py`` as frozen, keyword-only dataclasses.
 
     type: ``room.noun.verb``, past tense, never reused. title: what the viewer calls it. tone: its colour and word.
+    personal: the fields that hold a ``Personal`` or None, of which the entry gets a commitment only.
     part: what it is in a timeline, which also reads these members of it: ``jti``, ``parent``, ``jtis``, ``request``, ``grant``,
     ``policies``, ``policy_version``, ``expires_at``, ``reason``.
     """
@@ -71,15 +76,18 @@ class Event:
     type: ClassVar[str]
     title: ClassVar[str]
     tone: ClassVar[Tone]
+    personal: ClassVar[tuple[str, ...]]
     part: ClassVar[Part]
 
-    def __init_subclass__(cls, *, type: str, title: str, tone: Tone = "plain", part: Part = "note") -> None:
+    def __init_subclass__(
+        cls, *, type: str, title: str, tone: Tone = "plain", personal: tuple[str, ...] = (), part: Part = "note"
+    ) -> None:
         assert _TYPE.fullmatch(type), type
         assert len(type) <= TYPE_MAX, type
         assert tone in get_args(Tone), tone
         assert part in get_args(Part), part
         assert type not in _vocabulary, f"two events claim {type}"
-        cls.type, cls.title, cls.tone, cls.part = type, title, tone, part
+        cls.type, cls.title, cls.tone, cls.personal, cls.part = type, title, tone, personal, part
         _vocabulary[type] = cls
 
 
@@ -140,12 +148,15 @@ def record(event: Event, *, by: str, facts: Facts) -> str:
     """Record what happened, in the transaction in which it happened; return the event's id.
 
     by: person ref, agent identifier, ``cli:<os user>`` or ``system``.
-    Raises: NotInTransaction, NotAReference, UnknownDecision, EntryTooLarge.
+    Raises: NotInTransaction, NotAReference, UnknownDecision, EntryTooLarge; for personal values also PersonalError.
     """
     if not connection.in_atomic_block:
         raise NotInTransaction(event.type)
     event_id = new_event_id()
-    enter(inbox_payload(event, by=by, facts=facts, event_id=event_id))
+    if event.personal:
+        _enter_personal(event, by, facts, event_id)
+    else:
+        enter(inbox_payload(event, by=by, facts=facts, event_id=event_id))
     return event_id
 
 
@@ -155,6 +166,7 @@ def record_alone(event: Event, *, by: str, facts: Facts) -> str:
     One statement, which is a transaction of its own: half the work of opening one. Raises: RuntimeError inside a
     transaction, whose end could take the entry away; and as ``record()``.
     """
+    assert not event.personal, "an entry and the values beside it are two statements: record() in a transaction"
     event_id = new_event_id()
     payload = inbox_payload(event, by=by, facts=facts, event_id=event_id)
     if connection.in_atomic_block:
@@ -174,6 +186,14 @@ def inbox_payload(event: Event, *, by: str, facts: Facts, event_id: str | None =
     return build(event, event_id=event_id or new_event_id(), by=by, facts=facts, occurred_at=stamp(datetime.now(UTC)))
 
 
+def _enter_personal(event: Event, by: str, facts: Facts, event_id: str) -> None:
+    """Put an event with personal fields into the inbox and its values beside it, both or neither."""
+    split = personal.committed(event, event_id)
+    now = stamp(datetime.now(UTC))
+    enter(build(event, event_id=event_id, by=by, facts=facts, occurred_at=now, data=split.data))
+    split.store()
+
+
 def enter(payload: bytes) -> None:
     """Put the payload of an event into the inbox, in the caller's transaction."""
     assert connection.in_atomic_block
@@ -186,8 +206,13 @@ def announce() -> None:
     transaction.on_commit(committed.set)
 
 
-def build(event: Event, *, event_id: str, by: str, facts: Facts, occurred_at: str) -> bytes:
-    """Return the canonical bytes of an event before the sequencer adds ``recorded_at``. Pure."""
+def build(
+    event: Event, *, event_id: str, by: str, facts: Facts, occurred_at: str, data: Mapping[str, Any] | None = None
+) -> bytes:
+    """Return the canonical bytes of an event before the sequencer adds ``recorded_at``. Pure.
+
+    data: its members, where they are not the event's own: commitments in the place of personal values.
+    """
     if facts.decision is not None and facts.decision not in DECISIONS:
         raise UnknownDecision(facts.decision)
     entry: dict[str, Any] = {
@@ -197,7 +222,7 @@ def build(event: Event, *, event_id: str, by: str, facts: Facts, occurred_at: st
         "occurred_at": occurred_at,
         "by": by,
         **vars(facts),
-        "data": vars(event),
+        "data": vars(event) if data is None else data,
     }
     payload = encode(entry)
     if not _is_plain(payload):

@@ -91,3 +91,51 @@ class ConsentMissing(AimsError):
     code = "consent_missing"
     public = _("This needs the consent of a second person, for exactly this. Ask for it first.")
     status = 409
+
+
+class HoldRefused(AimsError):
+    """Not what a hold can be told by, or too many are in force."""
+
+    code = "hold_refused"
+    public = _(
+        "A hold needs a reason, and what it holds: everything, a person, an agent, or a period that begins before it ends."
+    )
+
+
+class HoldGone(AimsError):
+    """There is no such hold, or it was released already."""
+
+    code = "hold_gone"
+    public = _("This hold is not in force any more. Reload the page to see.")
+    status = 409
+
+
+class RetentionRefused(AimsError):
+    """The log is kept for 6 to 240 months; a shorter time than now needs a consent."""
+
+    code = "retention_refused"
+    public = _("The log is kept for 6 to 240 months. For a shorter time than now, ask a second person first.")
+
+
+class PersonUnknown(AimsError):
+    """Nobody has this reference."""
+
+    code = "person_unknown"
+    public = _("There is nobody with this reference.")
+    status = 404
+
+
+class ErasureHeld(AimsError):
+    """A legal hold covers the person. ``detail`` names the holds."""
+
+    code = "erasure_held"
+    public = _("A legal hold covers this person, or entries that speak of them. Release it first, if it may be.")
+    status = 409
+
+
+class KeysNotThere(AimsError):
+    """The store of people's keys does not answer, so no key can be destroyed."""
+
+    code = "keys_not_there"
+    public = _("The store of people's keys does not answer. Nothing has changed: try again when it does.")
+    status = 503

@@ -22,10 +22,8 @@ _ADMINS_AND_AUDITORS = frozenset({Role.ADMIN.value, Role.AUDITOR.value})
 class ConsentKind(models.TextChoices):
     """What can be asked. A kind is never renamed: signed bytes and entries name it."""
 
-    HOLD_SET = "hold.set", _("Set a legal hold")
     HOLD_RELEASE = "hold.release", _("Release a legal hold")
     RETENTION_SHORTEN = "retention.shorten", _("Keep the log for a shorter time")
-    RETENTION_DROP = "retention.drop", _("Delete a month of the log")
     PERSON_ERASE = "person.erase", _("Erase a person's data")
 
 
@@ -54,11 +52,6 @@ class KindSpec:
 
 
 SPECS: Mapping[ConsentKind, KindSpec] = {
-    ConsentKind.HOLD_SET: KindSpec(
-        params={"hold": (str, _("Hold")), "query_hash": (str, _("What it holds, by the hash of its query"))},
-        confirmers=_ADMINS_AND_AUDITORS,
-        is_final=False,
-    ),
     ConsentKind.HOLD_RELEASE: KindSpec(
         params={"hold": (str, _("Hold"))}, confirmers=_ADMINS_AND_AUDITORS, is_final=False
     ),
@@ -70,16 +63,9 @@ SPECS: Mapping[ConsentKind, KindSpec] = {
         confirmers=_ADMINS_AND_AUDITORS,
         is_final=False,
     ),
-    ConsentKind.RETENTION_DROP: KindSpec(
-        params={
-            "month": (str, _("Month")),
-            "first_index": (int, _("First entry")),
-            "until_index": (int, _("First entry that stays")),
-        },
-        confirmers=_ADMINS_AND_AUDITORS,
-        is_final=True,
+    ConsentKind.PERSON_ERASE: KindSpec(
+        params={"person": (str, _("Person")), "basis": (str, _("Legal basis"))}, confirmers=_ADMINS, is_final=True
     ),
-    ConsentKind.PERSON_ERASE: KindSpec(params={"person": (str, _("Person"))}, confirmers=_ADMINS, is_final=True),
 }
 
 

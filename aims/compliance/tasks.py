@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from aims.compliance.services import consents, measuring
+from aims.compliance.services import consents, keeping, measuring
 from aims.kit import clock
 
 
@@ -12,6 +12,12 @@ from aims.kit import clock
 def expire_consents() -> None:
     """End what nobody confirmed or used in time. It ended by itself: the verbs ask for the time."""
     consents.expire_due(clock.now())
+
+
+@shared_task(name="compliance.finish_erasures")
+def finish_erasures() -> None:
+    """Finish what was begun, and erase again whom a restored database has brought back."""
+    keeping.sweep(clock.now())
 
 
 @shared_task(name="compliance.measure")

@@ -253,7 +253,7 @@ def _json_object(part: str, what: str) -> dict[str, Any]:
     """Return a JSON object; RFC 7515 §4: member names must be unique."""
     try:
         # As text: given bytes, json would take UTF-16 and UTF-32 too. RFC 7515 §3: UTF-8.
-        value = json.loads(_raw(part, what).decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = _reader.decode(_raw(part, what).decode())
     except (ValueError, RecursionError) as error:
         raise JoseRefused("malformed", f"its {what} is not strict JSON") from error
     if not isinstance(value, dict):
@@ -270,3 +270,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
+
+
+# json.loads would make one for each.
+_reader = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

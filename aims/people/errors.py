@@ -144,3 +144,21 @@ class TooManyAttempts(AimsError):
     code = "too_many_attempts"
     public = _("Too many attempts from here. Wait a minute, then try again.")
     status = 429
+
+
+class ValuesUnavailable(AimsError):
+    """The log can't keep the person's values now: the store of their keys does not answer, or they were erased."""
+
+    code = "values_unavailable"
+    public = _(
+        "This can't be recorded now, so it was not done. Try again in a minute; if it stays so, tell an operator."
+    )
+    status = 503
+
+
+class PersonWasErased(AimsError):
+    """Who was erased stays so: nothing brings the reference back to life."""
+
+    code = "person_erased"
+    public = _("This person was erased. Invite them as a new one.")
+    status = 409

@@ -1,23 +1,40 @@
-"""What the log says about people. Names and addresses never: refs, roles, slugs and hashes only."""
+"""What the log says about people: refs, roles, slugs and hashes. Of names and addresses it holds commitments only; the values
+are kept beside it and go when the person is erased.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from audit.write import Event
+from audit.write import Event, Personal
 
 
 @dataclass(frozen=True, kw_only=True)
-class PersonCreated(Event, type="people.person.created", title="Added a person", tone="info"):
+class PersonCreated(
+    Event, type="people.person.created", title="Added a person", tone="info", personal=("email", "name")
+):
     person: str
+    email: Personal | None = None
+    name: Personal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class PersonChanged(Event, type="people.person.changed", title="Changed a profile", tone="info"):
-    """fields: which ones changed; their values stay out of the log."""
+class PersonChanged(Event, type="people.person.changed", title="Changed a profile", tone="info", personal=("name",)):
+    """fields: which ones changed. name: the new one, where it changed."""
 
     person: str
     fields: list[str]
+    name: Personal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonBlanked(Event, type="people.person.blanked", title="Removed who a person is", tone="no"):
+    """Name, address, labels of passkeys, sessions and links are gone; the reference stays. Numbers: how many ended."""
+
+    person: str
+    sessions: int
+    passkeys: int
+    roles: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +116,15 @@ class GroupLeft(Event, type="people.group.left", title="Left a group", tone="no"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PersonInvited(Event, type="people.person.invited", title="Made an enrolment link", tone="info"):
+class PersonInvited(
+    Event, type="people.person.invited", title="Made an enrolment link", tone="info", personal=("email",)
+):
+    """email: to whom the link was to be given."""
+
     person: str
     is_recovery: bool
     expires_at: int
+    email: Personal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +153,13 @@ class PasskeyEnded(Event, type="people.passkey.ended", title="Ended a passkey", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignedIn(Event, type="people.session.started", title="Signed in", tone="plain"):
+class SignedIn(Event, type="people.session.started", title="Signed in", tone="plain", personal=("address",)):
+    """address: from where, as far as the server knows; no proof of anything."""
+
     person: str
     session: str
     passkey: str
+    address: Personal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

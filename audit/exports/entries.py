@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from audit.access import Scope
+from audit.keeping import state
 from audit.merkle import leaf_hash
 from audit.models import Entry
 from audit.search.finding import each
@@ -63,7 +64,11 @@ def in_range(first: int, end: int, *, scope: Scope) -> Iterator[Item]:
 
 
 def period(first: int, end: int, scope: Scope) -> tuple[int, int]:
-    """Return the part of [first, end) that lies in the time of a scope: ``recorded_at`` never falls, so it is a range."""
+    """Return the part of [first, end) that is still kept and lies in the time of a scope.
+
+    ``recorded_at`` never falls, so a time is a range. What went by retention is not claimed: the manifest names the range.
+    """
+    first = max(first, state.minimum())
     if scope.since_at:
         first = max(first, _first(recorded_at__gte=scope.since_at, otherwise=end))
     if scope.until_at:

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
                         "grain", "at", "key", blank=True, editable=False, primary_key=True, serialize=False
                     ),
                 ),
-                ("grain", models.CharField(choices=[("day", "Day"), ("month", "Month")], max_length=5)),
+                ("grain", models.CharField(choices=[("month", "Month"), ("day", "Day"), ("agent", "Agent"), ("type", "Type"), ("resource", "Resource")], max_length=8)),
                 ("at", models.DateTimeField()),
                 ("key", models.BinaryField(max_length=16)),
                 ("agent", models.CharField(max_length=2048)),

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import and_, or_
+from typing import Any
 
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
 from django.db.models import Min, Q, QuerySet, Sum
 
 from audit import tree
@@ -31,6 +34,7 @@ BARS_MAX = 120
 HOURLY_MAX = timedelta(hours=72)  # spans up to that have a bar an hour
 ONE_HOUR, ONE_DAY = timedelta(hours=1), timedelta(days=1)
 _KIND = ("agent", "type", "decision", "resource")
+_GROUPED = {0b1111 ^ (0b1000 >> at): at for at in range(len(_KIND))}  # by what PostgreSQL's grouping() says
 
 Counted = tuple[datetime, str, str, str, str, int]  # when, as _KIND, how many
 
@@ -71,6 +75,28 @@ class _Sums:
                 if value:
                     self.kinds[name][value] += n
 
+    def add_grouped(self, parts: list[QuerySet[Any, tuple[str, str, str, str, int]]]) -> None:
+        """Add up what querysets of kinds and numbers hold: in the database where it can group by several columns at once."""
+        if connection.vendor != "postgresql":
+            for part in parts:
+                self.add(part.values_list(*_KIND).annotate(Sum("n")))
+            return
+        compiled = [made for part in parts if (made := _compiled(part))]
+        if not compiled:
+            return
+        columns = ", ".join(_KIND)
+        sql = (
+            f"SELECT {columns}, grouping({columns}), sum(n) FROM ({' UNION ALL '.join(one for one, _ in compiled)}) AS found "  # noqa: S608
+            f"GROUP BY GROUPING SETS ({', '.join(f'({name})' for name in _KIND)})"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [value for _, values in compiled for value in values])
+            for *kind, grouping, n in cursor.fetchall():
+                at = _GROUPED[grouping]
+                self.total += int(n) if _KIND[at] == "decision" else 0
+                if kind[at]:
+                    self.kinds[_KIND[at]][kind[at]] += int(n)
+
     def facets(self) -> dict[str, list[tuple[str, int]]]:
         return {name: self.kinds[name].most_common(FACET_VALUES_MAX) for name in FACETS}
 
@@ -108,7 +134,6 @@ class _Rolled:
         agents = search.scope.agents
         if agents is not None:
             conditions.append(Q(agent__in=sorted(agents)))
-        self._is_whole = not conditions
         self._condition = reduce(and_, filter(None, conditions), Q())
 
     def counts(self) -> Counts:
@@ -129,7 +154,7 @@ class _Rolled:
         edges = [(since, until)] if start >= end else [(since, start), (end, until)]
         sums, moments = _Sums(), Counter[tuple[datetime, str]]()
         if start < end:
-            sums.add(self._kinds(start, end))
+            sums.add_grouped(self._kinds(start, end))
             for at, decision, n in self._moments(
                 start, end, is_hourly=until - since <= HOURLY_MAX, hours_from=hours_from
             ):
@@ -142,17 +167,14 @@ class _Rolled:
         bars = _bars(((at, decision, n) for (at, decision), n in moments.items()), since, until)
         return Counts(sums.total, True, bars, sums.facets())
 
-    def _kinds(self, start: datetime, end: datetime) -> Iterator[tuple[str, str, str, str, int]]:
-        """Yield how many there are of each kind: whole months from their periods, the rest from the rollups."""
+    def _kinds(self, start: datetime, end: datetime) -> list[QuerySet[Any, tuple[str, str, str, str, int]]]:
+        """Return what is counted of each kind: whole months as they were added up, the rest from the rollups."""
         first, last = _months(start, min(end, periods.until() or start))
-        parts: list[QuerySet[Rollup] | QuerySet[PeriodCount]]
+        parts: list[QuerySet[Rollup] | QuerySet[PeriodCount]] = [self._rollups(start, end)]
         if first < last:
             months = PeriodCount.objects.filter(grain=periods.MONTH, at__gte=first, at__lt=last)
             parts = [self._rollups(start, first), months, self._rollups(last, end)]
-        else:
-            parts = [self._rollups(start, end)]
-        for part in parts:
-            yield from part.filter(self._condition).order_by().values_list(*_KIND).annotate(Sum("n"))
+        return [part.filter(self._condition).order_by().values_list(*_KIND, "n") for part in parts]
 
     def _moments(
         self, start: datetime, end: datetime, *, is_hourly: bool, hours_from: datetime
@@ -160,16 +182,21 @@ class _Rolled:
         if is_hourly and start < hours_from:  # what was folded into days is told apart by the entries alone
             yield from ((at, decision, n) for at, _a, _t, decision, _r, n in self._entries(start, end))
             return
-        counted_until = periods.until()
-        if self._is_whole and not is_hourly and counted_until:
-            first = _ceiling(start, ONE_DAY)
-            counted_until = min(counted_until, _floor(end, ONE_DAY))
-            if first < counted_until:
-                days = PeriodCount.objects.filter(grain=periods.DAY, at__gte=first, at__lt=counted_until)
-                yield from days.values_list("at", "decision", "n")
+        grain, done = self._grain(), periods.until()
+        if grain and not is_hourly and done:
+            first, last = _ceiling(start, ONE_DAY), min(done, _floor(end, ONE_DAY))
+            if first < last:
+                days = PeriodCount.objects.filter(self._condition, grain=grain, at__gte=first, at__lt=last).order_by()
+                yield from days.values_list("at", "decision").annotate(Sum("n"))
                 yield from self._hours(start, first)
-                start = counted_until
+                start = last
         yield from self._hours(start, end)
+
+    def _grain(self) -> periods.Grain | None:
+        """Return what days are added up by that tells all the query asks for."""
+        fields = set(self._search.query.fields()) | ({"agent"} if self._search.scope.agents is not None else set())
+        fields -= {"time", "decision"}
+        return None if len(fields) > 1 else periods.Grain(fields.pop()) if fields else periods.DAY
 
     def _hours(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, str, int]]:
         rows = self._rollups(start, end).filter(self._condition).order_by()
@@ -204,6 +231,14 @@ def _spelled(rows: Iterable[tuple[datetime, str | None, str, str | None, str | N
     """Yield matches as the rollups would spell them."""
     for at, agent, kind, decision, resource in rows:
         yield at, agent or "", kind, decision or "", resource or "", 1
+
+
+def _compiled(part: QuerySet[Any, tuple[str, str, str, str, int]]) -> tuple[str, tuple[Any, ...]] | None:
+    """Return a queryset as SQL with parameters, all values among these; None for one that can't find anything."""
+    try:
+        return part.query.sql_with_params()
+    except EmptyResultSet:
+        return None
 
 
 def _bars(moments: Iterable[tuple[datetime, str, int]], since: datetime | None, until: datetime | None) -> list[Bar]:

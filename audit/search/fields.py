@@ -63,7 +63,7 @@ MEMBERS = {
     "token": ("jti", "jtis"),
 }
 # Columns that a reference may stand in, besides the strings within ``data``.
-REFERENCE_COLUMNS = ("action", "agent", "by", "event_id", "resource", "subject", "txn")
+REFERENCE_COLUMNS = ("agent", "by", "event_id", "resource", "subject", "txn")
 # Columns that words are looked for in, besides the strings within ``data``.
 WORD_COLUMNS = (
     "action", "agent", "by", "decision", "event_id", "posture", "remediation", "resource", "subject", "txn", "type",

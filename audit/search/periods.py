@@ -1,4 +1,4 @@
-"""Rollups added up once their time is over: a month kind by kind, a day by decision alone. A year is then counted in milliseconds.
+"""Rollups added up once their time is over: a month kind by kind, a day by decision and one thing more. A year is then counted in milliseconds.
 
 A day is added up after an entry of a later one stands, since moments never fall. A count is a cache and proves nothing:
 ``rebuild`` makes it anew.
@@ -6,16 +6,20 @@ A day is added up after an entry of a later one stands, since moments never fall
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Min, Sum
 
 from audit.models import PeriodCount, Rollup
+from audit.rollups import KEY_BYTES
+from audit.write import TYPE_MAX
 
-DAY, MONTH = PeriodCount.Grain.DAY, PeriodCount.Grain.MONTH
+Grain = PeriodCount.Grain
+DAY, MONTH = Grain.DAY, Grain.MONTH
 ONE_DAY = timedelta(days=1)
 _KIND = ("agent", "type", "decision", "resource")
 
@@ -66,18 +70,31 @@ def _add_up(day: datetime) -> None:
         of_month = Rollup.objects.filter(hour__gte=day.replace(day=1), hour__lt=after)
         _store(MONTH, day.replace(day=1), of_month.values_list("key", *_KIND).annotate(Sum("n")).order_by())
     of_day = Rollup.objects.filter(hour__gte=day, hour__lt=after)
-    totals = Counter({"": 0}) + Counter(dict(of_day.values_list("decision").annotate(Sum("n")).order_by()))
+    rows = list(of_day.values_list(*_KIND).annotate(Sum("n")).order_by())
+    for at, name in enumerate(_KIND):
+        if name != "decision":
+            _store(Grain(name), day, _by(rows, lambda kind, at=at: (kind[at], kind[2])))  # type: ignore[misc]
     # Last: it says that the day is done. A day without entries has a row too.
-    _store(
-        DAY, day, ((decision.encode(), "", "", decision, "", n) for decision, n in sorted((totals or {"": 0}).items()))
-    )
+    _store(DAY, day, _by(rows or [("", "", "", "", 0)], lambda kind: ("", kind[2])))
 
 
-def _store(grain: PeriodCount.Grain, at: datetime, rows: Iterable[Row]) -> None:
+def _by(
+    rows: list[tuple[str, str, str, str, int]], part: Callable[[tuple[str, ...]], tuple[str, str]]
+) -> Iterator[Row]:
+    """Yield rows added up by a value and a decision. The value stands in every column; its grain says which is meant."""
+    sums: Counter[tuple[str, str]] = Counter()
+    for *kind, n in rows:
+        sums[part(tuple(kind))] += n
+    for (value, decision), n in sorted(sums.items()):
+        key = hashlib.sha256(f"{value}\0{decision}".encode()).digest()[:KEY_BYTES]
+        yield key, value, value[:TYPE_MAX], decision, value, n
+
+
+def _store(grain: Grain, at: datetime, rows: Iterable[Row]) -> None:
     PeriodCount.objects.bulk_create(_made(grain, at, rows), batch_size=1_000, ignore_conflicts=True)
 
 
-def _made(grain: PeriodCount.Grain, at: datetime, rows: Iterable[Row]) -> Iterator[PeriodCount]:
+def _made(grain: Grain, at: datetime, rows: Iterable[Row]) -> Iterator[PeriodCount]:
     for key, agent, kind, decision, resource, n in rows:
         yield PeriodCount(
             grain=grain, at=at, key=bytes(key), agent=agent, type=kind, decision=decision, resource=resource, n=n

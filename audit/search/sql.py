@@ -28,6 +28,7 @@ _OUTSIDE = "[^A-Za-z0-9_-]"
 # In canonical bytes a string ends in a quote, and a value is followed by one of these; a member's name by a colon.
 _VALUE_ENDS = r'"[],}]'
 _REST = r'([^"\\]|\\.)*'
+_IN_DATA = '"data":.*'
 _BEFORE_THE_END_OF_DATA = '.*,"decision":'
 _EXACT_COLUMNS = ("event_id", "txn")  # each value is one entry's or a few's: no list of them is kept
 
@@ -176,7 +177,7 @@ def _whole(column: str, has: Has) -> Q:
 
 def _reference(has: Has, ground: Ground, is_wanted: bool) -> Q:
     spelled = _spelled(has.value)
-    pattern = f'"{_escaped(spelled)}{_REST if has.is_prefix else ""}{_VALUE_ENDS}{_BEFORE_THE_END_OF_DATA}'
+    pattern = f'{_IN_DATA}"{_escaped(spelled)}{_REST if has.is_prefix else ""}{_VALUE_ENDS}{_BEFORE_THE_END_OF_DATA}'
     in_data = Q(said__contains=f'"{spelled}') & Q(said__regex=pattern)
     found = _in_data(in_data, has.value, has.is_prefix, ground, is_wanted)
     for column in REFERENCE_COLUMNS:

@@ -87,3 +87,30 @@ def test_what_was_seen_in_stretches_was_seen_whole_only_without_a_gap(
     for stretch in seen:
         stretches = call(page, "seen", "withStretch", stretches, stretch, 0.02)
     assert call(page, "seen", "firstUnseen", stretches, 0.02) == begins
+
+
+def test_a_suggestion_replaces_what_was_begun_and_the_cursor_stands_behind_it(page: Page) -> None:
+    text = "agent:cour decision:denied"
+    taken = {"text": text, "cursor": 10, "start": 6, "insert": "spiffe://acme.example/agent/courier"}
+    done = call(page, "suggesting", "replaced", taken)
+    assert done["text"] == "agent:spiffe://acme.example/agent/courier decision:denied"
+    assert done["text"][done["cursor"] :] == " decision:denied"
+    assert call(page, "suggesting", "replaced", {"text": "ag", "cursor": 2, "start": 0, "insert": "agent:"}) == {
+        "text": "agent:", "cursor": 6,
+    }  # fmt: skip
+    steps = [(-1, 2, 1), (1, 2, 1), (-1, 2, -1), (0, 2, -1), (-1, 0, 1)]
+    found = [call(page, "suggesting", "stepped", {"at": at, "count": count, "step": step}) for at, count, step in steps]
+    assert found == [0, -1, 1, -1, -1]
+
+
+def test_bars_are_stacked_and_a_drag_covers_whole_ones_either_way(page: Page) -> None:
+    rows = [
+        {"start": 1_764_324_000 + at * 3600, "end": 1_764_327_600 + at * 3600, "n": 9, "yes": 4, "waiting": 2, "no": at}
+        for at in range(3)
+    ]
+    assert call(page, "bars", "stacked", rows)[1:] == [[9, 9, 9], [6, 7, 8], [2, 3, 4], [0, 1, 2]]
+    span = {"start": rows[0]["start"], "end": rows[1]["end"]}
+    low, high = rows[0]["start"] + 5, rows[1]["start"] + 5
+    assert call(page, "bars", "covered", rows, low, high) == call(page, "bars", "covered", rows, high, low) == span
+    assert call(page, "bars", "covered", rows, rows[2]["end"], rows[2]["end"] + 9) is None
+    assert call(page, "bars", "spelled", 1_764_324_000) == "2025-11-28T10:00Z"

@@ -236,6 +236,8 @@ PAGES = [
     ("ada", "audit-filtered", "/audit/?q=type:approvals.decision.approved", 200),
     ("ada", "audit-wrong", "/audit/?q=decision:denied+agnt:courier", 200),
     ("ada", "audit-nothing", "/audit/?q=agent:nobody", 200),
+    ("ada", "audit-integrity", "/audit/integrity/", 200),
+    ("ada", "audit-certificate", "/audit/integrity/certificate/?since=2026-01-01&until=2027-01-01", 200),
     ("ada", "entry", "{entry}", 200),
     ("ada", "timeline", "{timeline}", 200),
     ("ada", "compliance", "/compliance/", 200),

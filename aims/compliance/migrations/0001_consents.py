@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('ref', models.CharField(default=functools.partial(aims.kit.ids.new_ref, *('con',), **{}), editable=False, max_length=40, unique=True)),
-                ('kind', models.CharField(choices=[('hold.set', 'Set a legal hold'), ('hold.release', 'Release a legal hold'), ('retention.shorten', 'Keep the log for a shorter time'), ('retention.drop', 'Delete a month of the log'), ('person.erase', "Erase a person's data")], max_length=32)),
+                ('kind', models.CharField(choices=[('hold.release', 'Release a legal hold'), ('retention.shorten', 'Keep the log for a shorter time'), ('person.erase', "Erase a person's data")], max_length=32)),
                 ('state', models.CharField(default=aims.compliance.states.ConsentState['ASKED'], max_length=10)),
                 ('statement', models.BinaryField()),
                 ('statement_hash', models.CharField(max_length=60, unique=True)),

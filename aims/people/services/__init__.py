@@ -1,6 +1,7 @@
 """The verbs of people: each is one transaction with its entry in the log."""
 
 from aims.people.services.enrolment import begin_enrolment, enrol, invite, recover
+from aims.people.services.erasure import blank
 from aims.people.services.passkeys import add_passkey, begin_adding, end_passkey, rename_passkey
 from aims.people.services.persons import (
     change_profile,
@@ -23,6 +24,7 @@ __all__ = [
     "begin_enrolment",
     "begin_sign_in",
     "change_profile",
+    "blank",
     "close_due_seats",
     "create_group",
     "create_person",

@@ -19,7 +19,7 @@ from aims.people.errors import FieldRefused, KeyKnown, KeyRefused, LinkUnusable,
 from aims.people.models import Ceremony, Invitation, Passkey, User
 from aims.people.options import creation_options
 from aims.people.services import ceremonies
-from aims.people.services.entries import about
+from aims.people.services.entries import about, personal, record_personal
 from aims.people.services.persons import change_profile, create_person, hold_role
 from aims.people.services.sessions import end_all_sessions
 from aims.people.webauthn import Registration, WebAuthnRefused
@@ -193,8 +193,13 @@ def _link(person: User, *, by: str, now: datetime) -> str:
         created_at=now,
         expires_at=expires_at,
     )
-    event = events.PersonInvited(person=person.ref, is_recovery=is_recovery, expires_at=int(expires_at.timestamp()))
-    record(event, by=by, facts=about(person))
+    event = events.PersonInvited(
+        person=person.ref,
+        is_recovery=is_recovery,
+        expires_at=int(expires_at.timestamp()),
+        email=personal(person, person.email),
+    )
+    record_personal(event, by=by, person=person)
     return token
 
 

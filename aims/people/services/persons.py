@@ -12,10 +12,10 @@ from django.db import IntegrityError, transaction
 
 from aims.kit.nudge import Topic, nudge
 from aims.people import events
-from aims.people.errors import EmailTaken, FieldRefused, GroupTaken, NotHeld, SeatOpen
+from aims.people.errors import EmailTaken, FieldRefused, GroupTaken, NotHeld, PersonWasErased, SeatOpen
 from aims.people.models import AuditSeat, Group, Invitation, Membership, Role, RoleHolding, User
 from aims.people.services.admins import hold_admins, refuse_last_admin
-from aims.people.services.entries import about
+from aims.people.services.entries import about, personal, record_personal
 from aims.people.services.sessions import end_all_sessions
 from audit.write import record
 
@@ -24,19 +24,20 @@ _ZONES = available_timezones()
 
 
 def create_person(*, email: str, name: str, by: str, now: datetime, locale: str = "en", time_zone: str = "UTC") -> User:
-    """Add a person without any right and without a key. Raises EmailTaken, FieldRefused."""
+    """Add a person without any right and without a key. Raises EmailTaken, FieldRefused, ValuesUnavailable."""
     person = User(email=_email(email), name=_name(name), locale=_locale(locale), time_zone=_zone(time_zone))
     try:
         with transaction.atomic():
             person.save(force_insert=True)
-            record(events.PersonCreated(person=person.ref), by=by, facts=about(person))
+            told = {"email": personal(person, person.email), "name": personal(person, person.name)}
+            record_personal(events.PersonCreated(person=person.ref, **told), by=by, person=person)
     except IntegrityError:
         raise EmailTaken from None
     return person
 
 
 def change_profile(person: User, *, by: str, now: datetime, **changes: str) -> None:
-    """Change name, locale or time_zone. Raises FieldRefused. The same values again write no entry."""
+    """Change name, locale or time_zone. Raises FieldRefused, ValuesUnavailable. The same values again write no entry."""
     checks = {"name": _name, "locale": _locale, "time_zone": _zone}
     clean = {field: checks[field](value) for field, value in changes.items()}
     changed = sorted(field for field, value in clean.items() if getattr(person, field) != value)
@@ -46,7 +47,8 @@ def change_profile(person: User, *, by: str, now: datetime, **changes: str) -> N
         setattr(person, field, clean[field])
     with transaction.atomic():
         person.save(update_fields=changed)
-        record(events.PersonChanged(person=person.ref, fields=changed), by=by, facts=about(person))
+        name = personal(person, person.name) if "name" in changed else None
+        record_personal(events.PersonChanged(person=person.ref, fields=changed, name=name), by=by, person=person)
 
 
 def deactivate(person: User, *, by: str, now: datetime) -> None:
@@ -67,8 +69,10 @@ def deactivate(person: User, *, by: str, now: datetime) -> None:
 
 
 def reactivate(person: User, *, by: str, now: datetime) -> None:
-    """Let a person in again, with the keys and roles that they still hold."""
+    """Let a person in again, with the keys and roles that they still hold. Raises NotHeld, PersonWasErased."""
     with transaction.atomic():
+        if User.objects.filter(pk=person.pk).exclude(erased_at=None).exists():
+            raise PersonWasErased
         if not User.objects.filter(pk=person.pk, is_active=False).update(is_active=True):
             raise NotHeld
         record(events.PersonReactivated(person=person.ref), by=by, facts=about(person))

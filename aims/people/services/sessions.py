@@ -17,7 +17,7 @@ from aims.people.errors import KeyRefused, SignInRefused
 from aims.people.models import Ceremony, Passkey, SignedInSession, User
 from aims.people.options import request_options
 from aims.people.services import ceremonies
-from aims.people.services.entries import about
+from aims.people.services.entries import about, personal, record_personal
 from aims.people.webauthn import Assertion, WebAuthnRefused
 from audit.write import count_failure, record
 
@@ -55,8 +55,13 @@ def finish_sign_in(response: str, *, bound_to: str, source: str, now: datetime) 
         raise SignInRefused(detail=refused.detail or refused.code) from None
 
 
-def start_session(key: Passkey, *, session_key: str, user_agent: str, now: datetime) -> SignedInSession:
-    """Write down a session that its owner can see and end."""
+def start_session(
+    key: Passkey, *, session_key: str, user_agent: str, now: datetime, source: str = ""
+) -> SignedInSession:
+    """Write down a session that its owner can see and end. source: the caller's address, as far as it is known.
+
+    Raises ValuesUnavailable.
+    """
     session = SignedInSession(
         person=key.person,
         passkey=key,
@@ -67,8 +72,9 @@ def start_session(key: Passkey, *, session_key: str, user_agent: str, now: datet
     )
     with transaction.atomic():
         session.save(force_insert=True)
-        event = events.SignedIn(person=key.person.ref, session=session.ref, passkey=key.ref)
-        record(event, by=key.person.ref, facts=about(key.person))
+        address = personal(key.person, source)
+        event = events.SignedIn(person=key.person.ref, session=session.ref, passkey=key.ref, address=address)
+        record_personal(event, by=key.person.ref, person=key.person)
     return session
 
 

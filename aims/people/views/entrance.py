@@ -115,7 +115,8 @@ def _open_session(request: HttpRequest, key: Passkey) -> None:
     login(request, key.person, backend=settings.AUTHENTICATION_BACKENDS[0])
     session_key = str(request.session.session_key)
     agent = request.headers.get("User-Agent", "")
-    services.start_session(key, session_key=session_key, user_agent=agent, now=clock.now())
+    source = address_of(request)
+    services.start_session(key, session_key=session_key, user_agent=agent, source=source, now=clock.now())
 
 
 def _next_of(request: HttpRequest, wanted: str) -> str:

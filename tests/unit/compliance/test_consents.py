@@ -29,6 +29,7 @@ __all__ = ["written_once"]
 
 A_DAY = timedelta(days=1)
 HOLD = {"hold": "hold_1"}
+ERASE = {"person": "usr_1", "basis": "request"}
 RELEASE = ConsentKind.HOLD_RELEASE
 
 
@@ -127,7 +128,7 @@ def test_who_asked_can_neither_consent_nor_refuse(adm: Somebody) -> None:
 
 
 def test_a_stranger_and_a_role_the_kind_does_not_name_are_refused(adm: Somebody, ben: Somebody, cy: Somebody) -> None:
-    for consent, who in ((asked(adm), cy), (asked(adm, ConsentKind.PERSON_ERASE, {"person": "usr_1"}), ben)):
+    for consent, who in ((asked(adm), cy), (asked(adm, ConsentKind.PERSON_ERASE, ERASE), ben)):
         with pytest.raises(errors.NotEntitled):
             confirm(consent, who)
         with pytest.raises(errors.NotEntitled):
@@ -245,7 +246,7 @@ def test_only_exactly_what_was_signed_can_be_done(adm: Somebody, ben: Somebody) 
     with pytest.raises(errors.ConsentMissing):
         use(consent)  # not confirmed yet
     confirm(consent, ben)
-    for kind, params in ((RELEASE, {"hold": "hold_2"}), (ConsentKind.HOLD_SET, HOLD)):
+    for kind, params in ((RELEASE, {"hold": "hold_2"}), (ConsentKind.PERSON_ERASE, ERASE)):
         with pytest.raises(errors.ConsentMissing):
             use(consent, kind, params)
     with pytest.raises(errors.ConsentMissing):
