@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from aims.compliance.views import consents, report, seats
+from aims.compliance.views import consents, keeping, report, seats
 
 urlpatterns = [
     path("compliance/", report.requirements, name="compliance"),
@@ -14,6 +14,12 @@ urlpatterns = [
     path("compliance/consents/<str:ref>/finish/", consents.finish),
     path("compliance/consents/<str:ref>/deny/", consents.deny),
     path("compliance/consents/<str:ref>/withdraw/", consents.withdraw),
+    path("compliance/consents/<str:ref>/do/", keeping.carry_out),
+    path("compliance/keeping/", keeping.overview, name="keeping"),
+    path("compliance/keeping/retention/", keeping.retention, name="keeping-retention"),
+    path("compliance/keeping/holds/new/", keeping.place_hold, name="hold-new"),
+    path("compliance/keeping/holds/<str:ref>/release/", keeping.release_hold),
+    path("compliance/keeping/erase/", keeping.ask_erasure, name="erase"),
     path("compliance/auditors/", seats.seats, name="seats"),
     path("compliance/auditors/new/", seats.new_seat, name="seat-new"),
     path("compliance/auditors/<str:ref>/", seats.seat, name="seat"),

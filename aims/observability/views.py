@@ -82,7 +82,7 @@ def finding_list(request: HttpRequest) -> HttpResponse:
     older = "?" + urlencode({**wanted, "before": page[-1].last_index}) if len(rows) > queries.LIST_MAX else ""
     shown = {
         "form": form,
-        "rows": [{"finding": row, "rule": RULES.get(row.rule), "tone": TONES[row.severity]} for row in page],
+        "rows": [_row(row) for row in page],
         "older": older,
         "newest": request.path if at is not None else "",
         "is_waiting": wanted == {"state": "waiting", "severity": "", "rule": ""},
@@ -137,6 +137,16 @@ def close(request: HttpRequest, ref: str) -> HttpResponse:
     return _moved(
         request, ref, lambda found: detecting.close(found, reason, by=person_of(request).ref, now=clock.now())
     )
+
+
+def _row(finding: Finding) -> dict[str, Any]:
+    is_closed = finding.state == FindingState.CLOSED
+    return {
+        "finding": finding,
+        "rule": RULES.get(finding.rule),
+        "state": FindingState(finding.state).label,
+        "is_closed": is_closed,
+    }
 
 
 def _moved(request: HttpRequest, ref: str, verb: Any) -> HttpResponse:

@@ -46,7 +46,7 @@ def reveal_view(request: HttpRequest, index: int) -> HttpResponse:
 
 def find_view(request: HttpRequest, *, labels: Labels) -> HttpResponse:
     """Find entries by a personal value."""
-    form = FindForm(request.POST or None)
+    form = FindForm(request.POST if request.method == "POST" else None)
     shown: dict[str, Any] = {"form": form, "is_asked": False, "rows": []}
     if form.is_valid():
         asked = form.cleaned_data

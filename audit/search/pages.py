@@ -20,6 +20,7 @@ from audit.entries import views_of
 from audit.errors import LogError, NoSuchSearch
 from audit.events import LogViewed
 from audit.forms import NAME_MAX, Asked, FilterForm, SearchForm, asked, has_filters
+from audit.keeping import showing
 from audit.search import saved
 from audit.search.counts import COUNT_MAX, Counts, count
 from audit.search.deadline import Deadline
@@ -125,6 +126,7 @@ def _shown(request: HttpRequest, said: Asked, found: Found, before: int | None, 
         "error": _error(found.error) if found.error else None,
         "chips": [{"text": str(part), "href": _address(query.without(part))} for part in query.parts],
         "rows": views.rows_of(found.entries, labels),
+        "may_reveal": showing.may_reveal(request.user),
         "older": _older(query, found.entries),
         "newest": _address(query) if before is not None else "",
         "counts": _counted(found.counts, query, labels)

@@ -245,6 +245,10 @@ PAGES = [
     ("ada", "consents", "/compliance/consents/", 200),
     ("ada", "consent-of-mine", "{consent}", 200),
     ("ben", "consent-of-another", "{consent}", 200),
+    ("ada", "keeping", "/compliance/keeping/", 200),
+    ("ada", "hold-new", "/compliance/keeping/holds/new/", 200),
+    ("ada", "erase", "/compliance/keeping/erase/", 200),
+    ("ada", "find-personal", "/audit/personal/", 200),
     ("ada", "auditors", "/compliance/auditors/", 200),
     ("ada", "auditor-new", "/compliance/auditors/new/", 200),
     ("ada", "auditor", "{seat}", 200),
@@ -277,6 +281,20 @@ def test_every_page_fits_and_everybody_can_read_it(
     assert [line for line in said if status == 200 or f"status of {status}" not in line] == []
     assert page.evaluate("document.activeElement.closest('.bar')") is None
     looked_at(page, name)
+    page.context.close()
+
+
+def test_a_personal_value_is_shown_to_who_says_why_and_checked_by_the_browser(
+    browser: Browser, place: Furnished
+) -> None:
+    page, said, _answer = visit(browser, place, "ada", "/audit/?q=type:people.person.created")
+    page.locator("table.entries tbody a").first.click()
+    page.get_by_text("Reveal").first.click()
+    looked_at(page, "entry-personal")
+    page.get_by_role("button", name="Show the value").first.click()
+    expect(page.locator("commitment-check")).to_have_attribute("data-checked", "same")
+    looked_at(page, "personal-value")
+    assert said == []
     page.context.close()
 
 

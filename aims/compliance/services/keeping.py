@@ -21,6 +21,8 @@ from aims.compliance.errors import (
     RetentionRefused,
 )
 from aims.compliance.kinds import ConsentKind
+from aims.compliance.models import Consent
+from aims.compliance.queries import statement_of
 from aims.compliance.services import consents
 from aims.kit.errors import AimsError
 from aims.people import services as people
@@ -86,6 +88,28 @@ def erase_person(ref: str, *, basis: str, consent: str, by: str, now: datetime) 
         erasure = _begin(ref, basis=basis, by=by, now=now)
     _finish(now)
     return erasure
+
+
+def carry_out(consent: Consent, *, by: str, now: datetime) -> None:
+    """Do what a consent was given for: what stands in the signed bytes, and nothing that a page says besides.
+
+    Raises ConsentMissing for one that is not confirmed, and what the verb raises.
+    """
+    said = statement_of(consent)
+    match ConsentKind(said.kind):
+        case ConsentKind.HOLD_RELEASE:
+            release_hold(said.params["hold"], consent=consent.ref, by=by, now=now)
+        case ConsentKind.RETENTION_SHORTEN:
+            keep_shorter(said.params["months"], consent=consent.ref, by=by, now=now)
+        case ConsentKind.PERSON_ERASE:
+            person, basis = said.params["person"], said.params["basis"]
+            erase_person(person, basis=basis, consent=consent.ref, by=by, now=now)
+
+
+def refuse_held(person: str) -> None:
+    """Raise ErasureHeld where a legal hold covers a person, before anybody is asked."""
+    if holds := keep.holds_on_person(person):
+        raise ErasureHeld(detail=",".join(hold.ref for hold in holds))
 
 
 def sweep(now: datetime) -> int:

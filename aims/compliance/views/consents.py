@@ -19,6 +19,7 @@ from aims.compliance.views.frame import readers_only, tabs
 from aims.compliance.words import state_tone, state_word
 from aims.kit import clock
 from aims.people.access import person_of
+from aims.people.models import Role
 from aims.people.views.answers import as_json, as_page, done
 from audit.read import scope_of
 
@@ -62,6 +63,7 @@ def consent(request: HttpRequest, ref: str) -> HttpResponseBase:
         "waits": waits,
         "why_not": queries.why_not(found, person, now=now) if waits else None,
         "may_deny": is_open and queries.why_not_entitled(found, person, now=now) is None,
+        "may_do": is_open and found.state == "confirmed" and person.has_role(Role.ADMIN),
         "is_mine": found.asked_by_id == person.pk,
     }
     return render(request, "compliance/consent.html", shown)

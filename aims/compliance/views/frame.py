@@ -21,6 +21,7 @@ _TABS = (
     ("compliance", gettext_noop("Requirements"), _EVERYBODY),
     ("compliance-fleet", gettext_noop("Scorecard"), _EVERYBODY),
     ("consents", gettext_noop("Consents"), _WHOLE),
+    ("keeping", gettext_noop("Keeping"), _WHOLE),
     ("reading", gettext_noop("What I read"), _EVERYBODY),
     ("seats", gettext_noop("Auditors"), _ADMIN),
 )
