@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import errno
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import OperationalError
 
-from audit import checkpoints, copies, notes, read, store, tree
+from audit import checkpoints, notes, read, store, tree
 from audit.errors import LogKeyMismatch
 from audit.models import Checkpoint, Entry, Head, InboxRow
 from audit.sequencer import Sequencer
@@ -26,7 +27,7 @@ def test_a_full_disk_stops_the_signing_and_nothing_half_written_is_served(
     sequencer.run_once()
     before, ids = read.checkpoint_note(), happen(5)
     with monkeypatch.context() as patch:
-        patch.setattr(copies.os, "fsync", _full)
+        patch.setattr(os, "fsync", _full)
         with pytest.raises(OSError, match="No space"):
             sequencer.run_once()
     assert read.checkpoint_note() == before and Checkpoint.objects.count() == 1
