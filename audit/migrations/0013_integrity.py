@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audit', '0011_the_minimum_never_falls'),
+        ('audit', '0012_feed'),
     ]
 
     operations = [
