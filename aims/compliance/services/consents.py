@@ -294,13 +294,9 @@ def _was_confirmed(held: Consent) -> bool:
 
 
 def _note(note: str, reason: str) -> str:
-    clean = note.strip()
+    clean = " ".join(note.split())  # one paragraph: a line break would be shown as the control character that it is
     is_needed = reason == Reason.OTHER
-    if (
-        len(clean) > NOTE_MAX
-        or (is_needed and not clean)
-        or not clean.replace("\n", "").replace("\r", "").isprintable()
-    ):
+    if len(clean) > NOTE_MAX or (is_needed and not clean) or not clean.isprintable():
         raise NoteRefused
     return clean
 

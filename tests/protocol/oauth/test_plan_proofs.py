@@ -34,8 +34,9 @@ def test_every_proof_is_checked_as_for_the_first_request(planned: Stage, seen: S
     courier, thief, now = planned.courier, Machine(planned.courier.client_id), clock.epoch_s()
     other = twin_of(planned, "other")
     spent = courier.assertion()
+    said, signature = courier.assertion().rpartition(".")[0], courier.assertion().rpartition(".")[2]
     bad = [
-        thief.assertion(), spent, courier.assertion(aud="https://other.example"), courier.assertion(iss=other.client_id),
+        f"{said}.{signature}", thief.assertion(), spent, courier.assertion(aud="https://other.example"), courier.assertion(iss=other.client_id),
         courier.assertion(iat=now - 500, exp=now - 400), courier.assertion(iat=now + 400, exp=now + 500),
         courier.assertion(nbf=now + 400), courier.assertion(exp=now + 4000), courier.assertion(jti=""),
         courier.assertion(typ="at+jwt"), other.assertion(sub=courier.client_id, iss=courier.client_id), "a.b",
