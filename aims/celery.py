@@ -36,8 +36,10 @@ SWEEPS = {
     "audit.close_months": timedelta(hours=1),
     "audit.fold_counts": timedelta(hours=1),
     "audit.apply_retention": timedelta(hours=1),
+    "audit.index_words": timedelta(hours=1),
     "audit.add_up_counts": timedelta(hours=1),
     "audit.run_exports": timedelta(seconds=5),
+    "audit.deliver_feeds": timedelta(seconds=2),
     "audit.expire_exports": timedelta(minutes=10),
     "authorization.expire_registrations": timedelta(hours=1),
 }

@@ -233,6 +233,7 @@ class FailureCount(models.Model):
 
 
 from audit.exports.models import Export as Export  # noqa: E402  its table is one of this app's
+from audit.feeds.models import Feed as Feed  # noqa: E402
 from audit.keeping.models import Erasure as Erasure  # noqa: E402
 from audit.keeping.models import Gone as Gone  # noqa: E402
 from audit.keeping.models import Hold as Hold  # noqa: E402

@@ -9,7 +9,7 @@ from celery import shared_task
 from audit import partitions, rollups, tree
 from audit.exports import services as exports
 from audit.keeping import retention
-from audit.search import periods
+from audit.search import indexes, periods
 
 
 @shared_task(name="audit.close_months")
@@ -28,6 +28,12 @@ def fold_counts() -> None:
 def apply_retention() -> None:
     """Let the oldest month of the log go, if it is older than the policy and nothing stands in its way."""
     retention.apply(datetime.now(UTC))
+
+
+@shared_task(name="audit.index_words")
+def index_words() -> None:
+    """Give the months that were closed the index of their words."""
+    indexes.catch_up()
 
 
 @shared_task(name="audit.add_up_counts")

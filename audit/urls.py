@@ -9,6 +9,7 @@ from django.urls import URLPattern, path, re_path
 
 from audit import endpoints, views
 from audit.exports import urls as exports_urls
+from audit.feeds import urls as feeds_urls
 from audit.keeping import views as keeping
 from audit.search import pages as search
 from audit.timeline import views as timeline
@@ -45,6 +46,7 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
         path("<int:index>/personal/", keeping.posted(keeping.reveal_view), name="reveal"),
         path("personal/", keeping.asked(keeping.find_view, labels=labels), name="find-personal"),
         *exports_urls.pages(labels),
+        *feeds_urls.pages,
         path("txn/<str:txn>/", guarded(timeline.redirect_view), name="timeline"),
         path(
             "timeline/<slug:kind>/<path:ref>/",

@@ -73,6 +73,27 @@ def resolve(host: str, port: int) -> Sequence[str]:
     return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
+def connect(
+    host: str,
+    port: int,
+    *,
+    is_tls: bool,
+    resolver: Resolver = resolve,
+    ssl_context: ssl.SSLContext | None = None,
+) -> socket.socket:
+    """Open a connection to a checked and pinned address, TLS by the name. Raises FetchRefused.
+
+    Without TLS only to what the allow-list names, as plain http.
+    """
+    scheme = "https" if is_tls else "http"
+    address = _checked_address(scheme, host, port, _resolved(host, port, resolver))
+    try:
+        raw = socket.create_connection((str(address), port), timeout=TOTAL_S)
+        return (ssl_context or ssl.create_default_context()).wrap_socket(raw, server_hostname=host) if is_tls else raw
+    except OSError as error:
+        raise FetchRefused("unreachable", "it does not answer as it should") from error
+
+
 def request(
     method: str,
     url: str,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from django.db import connection
 
+from audit import partitions
 from audit.partitions import Month, Partition
 
 # The words of the strings within data, and of its numbers. What is no word is checked in the bytes again, so it may hold more.
@@ -32,6 +33,21 @@ def of_closed(partition: Partition) -> list[str]:
         *(f"CREATE INDEX IF NOT EXISTS {table}_{column} ON {table} ({column})" for column in _COLUMNS),
         f"CREATE INDEX {table}{_SUFFIX} ON {table} USING gin (audit_words(canon)) WITH (fastupdate = off)",
     ]
+
+
+def catch_up() -> int:
+    """Give every closed month the indexes it lacks; return how many months those were. Nothing happens on SQLite.
+
+    Nobody writes into a closed month, and reading goes on meanwhile. A crash leaves the rest to the next call.
+    """
+    due = [(each, of_closed(each)) for each in partitions.existing() if each.is_closed]
+    for partition, statements in due:
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            if statements:
+                cursor.execute(f"ANALYZE {partition.month.table}")
+    return sum(bool(statements) for _, statements in due)
 
 
 def indexed() -> frozenset[Month]:

@@ -60,7 +60,7 @@ def main(words: Sequence[str]) -> int:
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
-        from tests.bench import cases, loaded, log, polls, redemptions, served, tokens, verification  # noqa: F401
+        from tests.bench import cases, exports, loaded, log, polls, redemptions, served, tokens, verification  # noqa: F401
 
         try:
             return _report(cases.cases_named(words)) | _report_readings(cases.figures_named(words))

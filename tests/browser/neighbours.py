@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
+
+import requests
+from joserfc import jws
 
 from aims.demo import world as demo
 from aims.demo.client import ACCESS_TOKEN, Client
@@ -20,6 +24,7 @@ DESK, LEDGER = "https://desk.acme.example/", "https://ledger.acme.example/"
 READ = "ledger.read"
 PARTNER = "https://login.a-partner-with-a-rather-long-name.example"
 VERIFIER = "v" * 43
+HOSTILE_NAME = "Nord\u202ewind GmbH " + "x" * 90
 
 
 def enlarge(world: World) -> None:
@@ -93,3 +98,37 @@ def _partner(jwks: dict[str, Any]) -> dict[str, Any]:
         "subjects": [{"subject": "6f1d-ada", "person": demo.ADA}],
         "clients": [{"client_id": "https://agents.partner.example/kestrel", "agent": demo.COURIER}],
     }
+
+
+def register_itself(world: World) -> None:
+    """Let a stranger's client register, which then waits to be admitted. Spec: RFC 7591 §3.1."""
+    metadata = {
+        "client_name": HOSTILE_NAME,
+        "redirect_uris": ["http://127.0.0.1:3030/callback", "http://localhost:3030/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "contacts": ["somebody@elsewhere.example"],
+        "scope": "accounts.read payments.initiate",
+        "software_id": "4NRB1-0XZABZI9E6-5SM3R",
+    }
+    assert requests.post(f"{world.url}/oauth/register", json=metadata, timeout=10).status_code == 201
+
+
+def show_twice(client: Client) -> None:
+    """Show one assertion again and again, until a rule sees it."""
+    now = int(time.time())
+    claims = {
+        "iss": client.client_id,
+        "sub": client.client_id,
+        "aud": client.issuer,
+        "iat": now,
+        "exp": now + 60,
+        "jti": "1",
+    }
+    signed = jws.serialize_compact({"alg": "ES256", "kid": client.key.kid}, json.dumps(claims).encode(), client.key)
+    form = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": signed,
+    }
+    for _ in range(6):
+        assert requests.post(client.metadata["token_endpoint"], data=form, timeout=10).status_code in (400, 401)

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import requests
-from joserfc import jws
 from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
-from aims.demo.client import Client
 from tests.browser.looking import DESK, Console, accessibility_faults, looked_at, open_page, shoot
-from tests.browser.neighbours import asks, enlarge, walk
+from tests.browser.neighbours import HOSTILE_NAME, asks, enlarge, register_itself, show_twice, walk
 from tests.browser.stage import World, enrol, furnished_world, read_through
 
 FIRST_VISIT_MAX_BYTES = 150 * 1024
 STOPS_MAX = 60
 LATER_VISIT_MAX_BYTES = 20 * 1024
-HOSTILE_NAME = "Nord\u202ewind GmbH " + "x" * 90
 
 pytestmark = pytest.mark.browser
 
@@ -84,19 +79,6 @@ def busy_morning(page: Page, world: World) -> dict[str, str]:
     return found_refs(page, world)
 
 
-def register_itself(world: World) -> None:
-    """Let a stranger's client register, which then waits to be admitted. Spec: RFC 7591 §3.1."""
-    metadata = {
-        "client_name": HOSTILE_NAME,
-        "redirect_uris": ["http://127.0.0.1:3030/callback", "http://localhost:3030/callback"],
-        "grant_types": ["authorization_code", "refresh_token"],
-        "contacts": ["somebody@elsewhere.example"],
-        "scope": "accounts.read payments.initiate",
-        "software_id": "4NRB1-0XZABZI9E6-5SM3R",
-    }
-    assert requests.post(f"{world.url}/oauth/register", json=metadata, timeout=10).status_code == 201
-
-
 def seat_and_ask(world: World) -> None:
     """Let an auditor from outside have a seat, and Ada ask for what needs a second person."""
     world.server.manage("seat", "eve@audit.example", "--name", "Eve Outside", "--days", "30")
@@ -112,27 +94,6 @@ note = "Case 12 is closed.\\nNobody asked for it in two years."
 for hold in ("hold_01m8gv685e63tvr9g0p6f9cf5g", "hold_2"):
     consents.ask("hold.release", {"hold": hold}, reason="case_closed", note=note, by=by, now=clock.now())
 """
-
-
-def show_twice(client: Client) -> None:
-    """Show one assertion again and again, until a rule sees it."""
-    now = int(time.time())
-    claims = {
-        "iss": client.client_id,
-        "sub": client.client_id,
-        "aud": client.issuer,
-        "iat": now,
-        "exp": now + 60,
-        "jti": "1",
-    }
-    signed = jws.serialize_compact({"alg": "ES256", "kid": client.key.kid}, json.dumps(claims).encode(), client.key)
-    form = {
-        "grant_type": "client_credentials",
-        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "client_assertion": signed,
-    }
-    for _ in range(6):
-        assert requests.post(client.metadata["token_endpoint"], data=form, timeout=10).status_code in (400, 401)
 
 
 def decide(page: Page, world: World, button: str) -> None:
@@ -233,6 +194,10 @@ PAGES = [
     ("ada", "policy-new", "/policies/new/", 200),
     ("ada", "policy", "/policies/1/", 200),
     ("ada", "audit", "/audit/", 200),
+    ("ada", "exports", "/audit/exports/", 200),
+    ("ada", "export-new", "/audit/exports/new/?query=type:people.*&formats=csv", 200),
+    ("ada", "export-check", "/audit/verify/", 200),
+    ("ada", "feeds", "/audit/feeds/", 200),
     ("ada", "audit-filtered", "/audit/?q=type:approvals.decision.approved", 200),
     ("ada", "audit-wrong", "/audit/?q=decision:denied+agnt:courier", 200),
     ("ada", "audit-nothing", "/audit/?q=agent:nobody", 200),

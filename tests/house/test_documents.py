@@ -54,6 +54,8 @@ from aims.policy import engine
 from approvals import context
 from audit import canonical, read, write
 from audit.exports import services as exports
+from audit.feeds import delivering
+from audit.feeds import services as feeds
 from audit.search import counts, deadline, finding, language, saved
 from tests.house import documents, marks
 from tests.house.test_house import tracked
@@ -208,6 +210,8 @@ def _limits() -> list[str]:
         f" {client_documents.NEW_PER_MINUTE} in all",
         f"clients that a trust rule lets in | {admission.BY_RULE_MAX_PER_DAY} a day |",
         f"policy | {engine.POLICY_MAX_BYTES // kib} KiB |",
+        f"feeds of the log | {feeds.FEEDS_MAX}; {delivering.BATCH_MAX} entries or {delivering.BATCH_MAX_BYTES // kib} KiB a batch,"
+        f" {delivering.BATCHES_MAX} batches a turn; tried again after {', '.join(map(str, delivering.BACK_OFF_S))} s |",
         f"exports of the log | {exports.OPEN_MAX_PERSON} of one person wait or run, {exports.OPEN_MAX} in all; no limit on"
         f" entries; kept for {exports.KEPT_FOR.days} days; a worker that says nothing for {exports.LEASE.seconds // 60} minutes"
         f" is taken for dead, {exports.TRIES_MAX} tries |",

@@ -175,11 +175,10 @@ def fill() -> None:
     rollups.rebuild()
     rollups.fold(rows[-1].recorded_at - rollups.HOURS_KEPT)
     periods.rebuild(rows[-1].recorded_at)
-    with connection.cursor() as cursor:
-        for month in partitions.existing():
-            if month.month.later(1).begins_at < NOW:
-                for statement in indexes.of_closed(month):
-                    cursor.execute(statement)
+    partitions.close(NOW)
+    indexes.catch_up()
+    assert indexes.catch_up() == 0
+    assert (len(indexes.indexed()) >= 2) == (connection.vendor == "postgresql")
 
 
 def moment_of(index: int) -> datetime:

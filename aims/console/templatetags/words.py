@@ -25,6 +25,7 @@ SHORT_LETTERS = 28
 # state -> (word, tone). One table for all nouns that have a state: the words don't collide.
 _STATES: dict[str, tuple[str, str]] = {
     "active": (gettext_noop("Active"), "yes"),
+    "paused": (gettext_noop("Paused"), "waiting"),
     "queued": (gettext_noop("Waits for a worker"), "waiting"),
     "running": (gettext_noop("Being made"), "waiting"),
     "ready": (gettext_noop("Ready"), "yes"),
