@@ -100,6 +100,10 @@ def _refuse_policy() -> None:
         read.check_policy()
     except (OSError, ValueError) as error:
         raise CommandError(f"AIMS_TLOG_POLICY: {settings.TLOG_POLICY}: {error}") from error
+    try:
+        read.check_attesting()
+    except (OSError, ValueError) as error:
+        raise CommandError(str(error)) from error
 
 
 def _refuse_key_store() -> None:

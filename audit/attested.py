@@ -1,19 +1,25 @@
-"""What others say about our checkpoints, checked against the stored ones: the cosignatures of witnesses."""
+"""What others say about our checkpoints, checked against the stored ones: cosignatures of witnesses, time stamps."""
 
 from __future__ import annotations
 
-from audit import notes, trust
-from audit.models import Checkpoint, Cosignature, Log
+from audit import notes, timestamps, trust
+from audit.models import Checkpoint, Cosignature, Log, Timestamp
 from audit.verdict import Bad
 
 
 def check(log: Log) -> None:
-    """Check every stored cosignature whose witness the policy knows. Raises Bad, naming the one that is wrong."""
+    """Check every stored cosignature whose witness the policy knows, and every time stamp, by the roots that are trusted.
+
+    Raises Bad, naming the one that is wrong.
+    """
     keys = {(each.key.name, each.key.id.hex()): each.key for each in trust.configured().witnesses}
     for row in Cosignature.objects.filter(generation=log.generation).order_by("size", "pk").iterator():
         key = keys.get((row.witness, row.key_id))
         if key is not None:
             _cosignature(log, row, key)
+    if roots := timestamps.roots():
+        for stamp in Timestamp.objects.filter(generation=log.generation).order_by("size").iterator():
+            _timestamp(log, stamp, roots)
 
 
 def checkpoint(log: Log, size: int) -> Checkpoint | None:
@@ -32,3 +38,16 @@ def _cosignature(log: Log, row: Cosignature, key: notes.VerifierKey) -> None:
         raise Bad(f"the cosignature of {row.witness} on checkpoint {row.size}: {error}", where=where) from error
     if times.get(key) != row.cosigned_at:
         raise Bad(f"the cosignature of {row.witness} on checkpoint {row.size} has another time or key", where=where)
+
+
+def _timestamp(log: Log, row: Timestamp, roots: timestamps.Roots) -> None:
+    where = f"timestamp/g{log.generation}/{row.size}"
+    signed = checkpoint(log, row.size)
+    if signed is None:
+        raise Bad(f"the time stamp on checkpoint {row.size}: the checkpoint is gone", where=where)
+    try:
+        stamped_at = timestamps.verify(bytes(row.token), notes.text_of(signed.note), roots=roots, nonce=None)
+    except timestamps.NotATimestamp as error:
+        raise Bad(f"the time stamp on checkpoint {row.size}: {error}", where=where) from error
+    if stamped_at != row.stamped_at:
+        raise Bad(f"the time stamp on checkpoint {row.size} is stored beside another time", where=where)

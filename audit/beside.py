@@ -1,4 +1,4 @@
-"""What is done beside the sequencer, never in its way: checkpoints are cosigned by witnesses."""
+"""What is done beside the sequencer, never in its way: cosignatures, time stamps, and the checks that run by themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from audit.checkpoints import Published
 from audit.cosigning import Cosigner
 from audit.models import Log
 from audit.outside import Ask
+from audit.scrub import Alarm, Scrubber
 from audit.sequencer import Sequencer
+from audit.timestamps import Stamper
+from audit.verdict import Verdict as Verdict
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +25,18 @@ TURN_S = 1.0
 
 
 class Beside:
-    """One thread beside the leading sequencer. ask: reaches others, by the rules of the network."""
+    """One thread beside the leading sequencer. ask: reaches others, by the rules of the network.
 
-    def __init__(self, sequencer: Sequencer, ask: Ask) -> None:
+    alarm: told of a check that failed.
+    """
+
+    def __init__(self, sequencer: Sequencer, ask: Ask, *, alarm: Alarm = lambda verdict: None) -> None:
         self._sequencer = sequencer
-        self._duties: list[Callable[[datetime], None]] = [Cosigner(ask, heed=sequencer.heed).round]
+        self._duties: list[Callable[[datetime], None]] = [
+            Cosigner(ask, heed=sequencer.heed).round,
+            Stamper(ask).round,
+            Scrubber(alarm).round,
+        ]
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop. Whatever fails is said and tried again; nothing here ends the work."""

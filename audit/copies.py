@@ -1,7 +1,7 @@
 """Copies of every checkpoint outside the database: what a restored or altered database is compared with.
 
-One directory per origin, one append-only file per month, notes one after the other. Losing the directory loses the
-comparison, nothing else.
+In a folder: one directory per origin, one append-only file per month, notes one after the other. In an object store
+(``audit/bucket.py``): one object per checkpoint. Losing them loses the comparison, nothing else.
 """
 
 from __future__ import annotations
@@ -13,9 +13,15 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from audit import bucket
 from audit.notes import Checkpoint, NoteRefused, VerifierKey, open_checkpoint
 
 TAIL_BYTES = 64 * 1024
+
+
+def is_elsewhere() -> bool:
+    """Return whether the copies are told to lie in a place of their own: ``AIMS_CHECKPOINT_DIR``."""
+    return bool(settings.CHECKPOINT_DIR)
 
 
 def directory() -> Path:
@@ -24,7 +30,13 @@ def directory() -> Path:
 
 
 def keep(note: str, *, origin: str, at: datetime) -> None:
-    """Append a note to the copies and bring it to the disk. A crash in here leaves a torn end that reading skips."""
+    """Append a note to the copies and bring it to the disk. A crash in here leaves a torn end that reading skips.
+
+    Raises: OSError where it can't be kept, which stops the signing.
+    """
+    if store := bucket.configured():
+        store.keep(note, origin=origin)
+        return
     folder = directory() / quote(origin, safe="")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{at:%Y-%m}.checkpoints"
@@ -42,6 +54,8 @@ def latest(*, key: VerifierKey) -> tuple[Checkpoint, str] | None:
 
     Raises: NoteRefused when copies are there but none of them can be read: better to stop than to forget.
     """
+    if store := bucket.configured():
+        return store.latest(key=key)
     folder = directory() / quote(key.name, safe="")
     files = sorted(folder.glob("*.checkpoints"), reverse=True) if folder.is_dir() else []
     for path in files:
@@ -54,6 +68,8 @@ def latest(*, key: VerifierKey) -> tuple[Checkpoint, str] | None:
 
 def generations(origin: str) -> int:
     """Return how many generations of an origin have copies; the second one is ``<origin>/g2``."""
+    if store := bucket.configured():
+        return store.generations(origin)
     count = 1
     while (directory() / quote(f"{origin}/g{count + 1}", safe="")).is_dir():
         count += 1

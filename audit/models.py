@@ -205,8 +205,47 @@ class Cosignature(models.Model):
         ]
 
 
+class Timestamp(models.Model):
+    """A time stamping authority's token on one of our checkpoints, verified before it was stored. Spec: RFC 3161.
+
+    token: the TimeStampResp as it came, DER. stamped_at: its genTime.
+    """
+
+    generation = models.PositiveIntegerField()
+    size = models.BigIntegerField()
+    token = models.BinaryField()
+    stamped_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["generation", "size"], name="audit_one_time_stamp_a_size")]
+
+
+class Check(models.Model):
+    """The last check of a kind, or the one that runs: how far it is, and what it found.
+
+    kind: ``full``, ``incremental`` or ``tiles``. upto, total: entries. memory: where a walk goes on, within ``generation``.
+    wanted_by: who asked for one that has not begun. bad, where, index: what was wrong, as in a verdict. good_at: when one
+    of this kind last found nothing wrong, over ``good_upto`` entries.
+    """
+
+    kind = models.CharField(max_length=12, primary_key=True)
+    wanted_by = models.CharField(max_length=REFERENCE_MAX, blank=True)
+    generation = models.PositiveIntegerField(default=0)
+    memory = models.TextField(blank=True)
+    upto = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(default=0)
+    began_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    bad = models.TextField(blank=True)
+    where = models.CharField(max_length=120, blank=True)
+    index = models.BigIntegerField(null=True)
+    good_at = models.DateTimeField(null=True)
+    good_upto = models.BigIntegerField(default=0)
+    said_at = models.DateTimeField(null=True)
+
+
 class WitnessState(models.Model):
-    """How it went with one witness last. trouble: empty, or why its answer was of no use; since trouble_at."""
+    """How it went with one witness last, or with the time stamping authority (no key id). trouble: empty, or why its answer was of no use; since trouble_at."""
 
     key_id = models.CharField(max_length=8)
     witness = models.CharField(max_length=255)

@@ -51,7 +51,7 @@ class VerifierKey:
         return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:4]
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.id.hex()}+{_b64(bytes([self.kind]) + self.public)}"
+        return f"{self.name}+{self.id.hex()}+{base64_of(bytes([self.kind]) + self.public)}"
 
     def verify(self, text: str, signature: bytes) -> None:
         """Check a signature over a note's text. Raises: NoteRefused."""
@@ -82,7 +82,7 @@ class Checkpoint:
 
     def text(self) -> str:
         """Return the text that is signed."""
-        return f"{self.origin}\n{self.size}\n{_b64(self.root)}\n"
+        return f"{self.origin}\n{self.size}\n{base64_of(self.root)}\n"
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def sign(checkpoint: Checkpoint, private: Ed25519PrivateKey) -> str:
     """Return the signed note of a checkpoint, under the log's origin as key name."""
     text = checkpoint.text()
     signature = key_of(private, checkpoint.origin).id + private.sign(text.encode())
-    return f"{text}\n{_MARK}{checkpoint.origin} {_b64(signature)}\n"
+    return f"{text}\n{_MARK}{checkpoint.origin} {base64_of(signature)}\n"
 
 
 def cosign(text: str, private: Ed25519PrivateKey, name: str, *, now: int) -> str:
@@ -127,7 +127,7 @@ def cosign(text: str, private: Ed25519PrivateKey, name: str, *, now: int) -> str
     """
     key = key_of(private, name, COSIGNATURE)
     signature = key.id + now.to_bytes(8) + private.sign(_cosigned_message(key, text, now))
-    return f"{_MARK}{name} {_b64(signature)}\n"
+    return f"{_MARK}{name} {base64_of(signature)}\n"
 
 
 def cosignatures(note: str, keys: Collection[VerifierKey]) -> dict[VerifierKey, int]:
@@ -197,7 +197,7 @@ def text_of(note: str) -> str:
 
 def write_proof(index: int, hashes: Sequence[bytes], note: str) -> str:
     """Return the text of a ``.tlog-proof`` file. Spec: C2SP tlog-proof."""
-    lines = [PROOF_HEADER, f"index {index}", *map(_b64, hashes)]
+    lines = [PROOF_HEADER, f"index {index}", *map(base64_of, hashes)]
     return "\n".join(lines) + "\n\n" + note
 
 
@@ -261,7 +261,8 @@ def _is_name(name: str) -> bool:
     return bool(name) and "+" not in name and not any(map(str.isspace, name))
 
 
-def _b64(raw: bytes) -> str:
+def base64_of(raw: bytes) -> str:
+    """Return bytes as C2SP formats spell them."""
     return base64.b64encode(raw).decode()
 
 
@@ -270,6 +271,6 @@ def _unb64(text: str) -> bytes:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise NoteRefused("not base64") from error
-    if _b64(raw) != text:
+    if base64_of(raw) != text:
         raise NoteRefused("not canonical base64")
     return raw

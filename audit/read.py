@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.conf import settings
 from django.db.models import Q
 
-from audit import merkle, notes, proving, tree, trust
+from audit import bucket, merkle, notes, proving, timestamps, tree, trust
+from audit import strength as standing
 from audit.access import EVERYTHING as EVERYTHING
 from audit.access import Scope as Scope
 from audit.access import scope_of as scope_of
@@ -22,7 +22,7 @@ from audit.entries import views_of
 from audit.errors import EntryGone, Malformed, NoLog, NoSuchEntry
 from audit.errors import LogError as LogError
 from audit.keeping import state
-from audit.models import Checkpoint, Entry, Head, InboxRow, Log
+from audit.models import Check, Checkpoint, Entry, Head, InboxRow, Log
 from audit.payload import parse as parse_payload
 from audit.search.errors import QueryError as QueryError
 from audit.search.finding import PAGE_DEFAULT as PAGE_DEFAULT
@@ -165,6 +165,12 @@ def check_policy() -> None:
     trust.must_be_usable()
 
 
+def check_attesting() -> None:
+    """Check what is set for time stamps and copies. Raises: ValueError, OSError naming the variable."""
+    timestamps.must_be_usable()
+    bucket.must_be_usable()
+
+
 def log_of(index: int) -> Log:
     """Return the generation that an entry belongs to. Raises: NoLog, NoSuchEntry."""
     log = Log.objects.filter(base__lte=index).order_by("-generation").first()
@@ -202,8 +208,10 @@ def trouble(now: datetime | None = None) -> str:
     """Return why nothing is being signed, or nothing.
 
     What the sequencer itself wrote (``behind``, ``inconsistent``, ``key_missing``, ``key_mismatch``, ``storage``,
-    ``stalled``); also ``stalled`` when an event waits for longer than STALLED_AFTER, whoever should number it.
+    ``stalled``); ``altered`` where a check of what is stored found a change; also ``stalled`` when an event waits for longer than STALLED_AFTER, whoever should number it.
     """
+    if Check.objects.exclude(bad="").exists():
+        return "altered"
     stored = Log.objects.order_by("-generation").values_list("trouble", flat=True).first()
     return stored or ("stalled" if _is_stalled(now or datetime.now(UTC)) else "")
 
@@ -226,11 +234,8 @@ def _happened_at(payload: bytes) -> datetime:
 
 
 def strength() -> str:
-    """Return how strong the log's claim is: T1 with copies in a place of their own, else T0.
-
-    In one process with the writers neither is more than that: witnesses come later.
-    """
-    return "T1" if settings.CHECKPOINT_DIR else "T0"
+    """Return how strong the log's claim is at present: T0 to T4, as ``audit.strength`` finds by facts."""
+    return standing.assess(datetime.now(UTC)).tier
 
 
 def _moment(at: datetime) -> Moment:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.http import HttpResponse
 from django.urls import URLPattern, path, re_path
 
-from audit import endpoints, views
+from audit import endpoints, integrity, views
 from audit.exports import urls as exports_urls
 from audit.feeds import urls as feeds_urls
 from audit.keeping import views as keeping
@@ -41,6 +41,12 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
         path("s/<slug:slug>/", guarded(search.kept_view), name="kept"),
         path("s/<slug:slug>/delete/", changing(search.delete_view), name="unsave"),
         path("newer/", guarded(views.newer_view), name="newer"),
+        path("integrity/", guarded(integrity.integrity_view), name="integrity"),
+        path("integrity/checks/", guarded(integrity.checks_view), name="checks"),
+        path("integrity/checks/<slug:kind>/", integrity.check_now, name="check-now"),
+        path("integrity/policy", guarded(integrity.policy_view), name="policy"),
+        path("integrity/vkeys", guarded(integrity.vkeys_view), name="vkeys"),
+        path("integrity/certificate/", guarded(integrity.certificate_view), name="certificate"),
         page("<int:index>/", views.entry_view, "entry"),
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
         path("<int:index>/personal/", keeping.posted(keeping.reveal_view), name="reveal"),

@@ -62,13 +62,17 @@ def generations() -> Iterator[tuple[Log, Log | None]]:
     return itertools.zip_longest(logs, logs[1:])
 
 
-def end_of(walk: Walk, totals: Totals) -> None:
-    """Check what a finished walk leaves: the unfinished tiles, the copies, the witnesses, the time stamps. Raises Bad."""
+def end_of(walk: Walk, totals: Totals, *, is_whole: bool = True) -> None:
+    """Check what a finished walk leaves: the unfinished tiles, the copies, the witnesses, the time stamps. Raises Bad.
+
+    is_whole: also what was attested before this walk began.
+    """
     published = _copied(walk.log)
     walk.gone(published)
     walk.finish()
     totals.unsigned += walk.size - max(walk.last_signed, min(published, walk.size))
-    attested.check(walk.log)
+    if is_whole:
+        attested.check(walk.log)
     if not walk.following:
         _nothing_behind(walk)
 

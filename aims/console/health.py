@@ -8,11 +8,12 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from aims.authorization.services import gathering
 from audit import read
 
+LOG_TROUBLE = Gauge("aims_audit_log_trouble", "1 while the audit log is not signed or does not verify; readyz says why")
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 # A proxy on the same machine also connects from loopback; what it forwards came from elsewhere.
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_VIA")
@@ -44,6 +45,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Return the process's counters to this machine itself, or to whoever holds ``AIMS_METRICS_TOKEN``."""
     if not (_has_token(request) or _is_local(request)):
         return _no_store(HttpResponse("metrics are for this machine, or with AIMS_METRICS_TOKEN\n", status=403))
+    LOG_TROUBLE.set(1 if read.trouble() else 0)
     return _no_store(HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST))
 
 

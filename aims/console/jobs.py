@@ -5,14 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from smtplib import SMTPException
 from typing import Any
 
 from celery.beat import Service
+from django.conf import settings
+from django.core.mail import send_mail
+from django.utils.translation import gettext as _
+from django.utils.translation import override
 from kombu.exceptions import OperationalError
 
-from aims.kit import fetch
+from aims.kit import clock, fetch
 from aims.kit.nudge import Topic, listen, nudge
-from audit.beside import Beside, witnessed
+from aims.people.queries import holders_of
+from audit.beside import Beside, Verdict, witnessed
 from audit.sequencer import Sequencer
 
 log = logging.getLogger(__name__)
@@ -23,10 +29,25 @@ STOP_WITHIN_S = 10
 def sequence(stop: threading.Event) -> None:
     """Number the log's entries and tell the pages of the log; beside it, have them witnessed."""
     sequencer = Sequencer(lambda size: nudge(Topic.LOG), outside=witnessed(ask))
-    others = threading.Thread(target=Beside(sequencer, ask).run, args=(stop,), name="beside", daemon=True)
+    others = threading.Thread(target=Beside(sequencer, ask, alarm=alarm).run, args=(stop,), name="beside", daemon=True)
     others.start()
     sequencer.run(stop)
     others.join(STOP_WITHIN_S)
+
+
+def alarm(verdict: Verdict) -> None:
+    """Tell every admin that the log does not verify; the log line is written already. A mail that fails is logged."""
+    text = _(
+        "A check of the audit log found that something stored was changed: %(bad)s.\n\n"
+        "What happens is still recorded. Keep the database as it is, and see docs/deploy.md for what to do.\n\n%(address)s"
+    )
+    said = {"bad": verdict.bad, "address": f"{settings.ISSUER}/audit/integrity/"}
+    for person in holders_of("admin", at=clock.now()):
+        with override(person.locale):
+            try:
+                send_mail(_("The audit log does not verify"), text % said, None, [person.email])
+            except (SMTPException, OSError) as trouble:
+                log.warning("the alarm about the log was not mailed: %r", trouble)
 
 
 def ask(method: str, url: str, *, body: bytes | None, headers: Mapping[str, str], max_bytes: int) -> fetch.Fetched:

@@ -20,6 +20,13 @@ def roles_held(person: User, *, at: datetime) -> frozenset[str]:
     return frozenset(person.role_holdings.filter(_held(at)).values_list("role", flat=True))
 
 
+def holders_of(role: str, *, at: datetime) -> list[User]:
+    """Return the active people who held a role at a moment."""
+    until = Q(role_holdings__until_at=None) | Q(role_holdings__until_at__gt=at)
+    held = Q(role_holdings__role=role, role_holdings__since_at__lte=at) & until
+    return list(User.objects.filter(held, is_active=True).distinct().order_by("pk"))
+
+
 def members_of(slug: str, *, at: datetime) -> list[User]:
     """Return the active people who were in a group at a moment; nobody where there is no such group."""
     held = Q(memberships__group__slug=slug, memberships__since_at__lte=at)

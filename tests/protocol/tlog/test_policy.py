@@ -132,7 +132,7 @@ def test_a_cosignature_over_something_else_is_refused(change: str) -> None:
     later = {"another time": (NOW + 1).to_bytes(8) + raw[12:], "no time": bytes(8) + raw[12:], "short": raw[4:-1]}
     raw = raw[:4] + later.get(change, raw[4:])
     with pytest.raises(notes.NoteRefused):
-        found.cosigners(note + f"— {name} {notes._b64(raw)}\n")
+        found.cosigners(note + f"— {name} {notes.base64_of(raw)}\n")
 
 
 def test_a_witness_that_is_not_in_the_policy_counts_for_nothing() -> None:
@@ -151,7 +151,7 @@ def test_a_cosignature_by_ml_dsa_is_verified() -> None:
     origin = bytes([len(LOG.origin)]) + LOG.origin.encode()
     message = b"subtree/v1\n\0\x0cpq.example/w" + NOW.to_bytes(8) + origin
     message += (0).to_bytes(8) + (4).to_bytes(8) + LOG.root(4)
-    line = f"— pq.example/w {notes._b64(key.id + NOW.to_bytes(8) + private.sign(message))}\n"
+    line = f"— pq.example/w {notes.base64_of(key.id + NOW.to_bytes(8) + private.sign(message))}\n"
     found = parsed(f"witness pq {key}\nquorum pq\n")
     assert found.require(note + line) == {"pq": NOW}
     with pytest.raises(notes.NoteRefused):
