@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audit", "0011_the_minimum_never_falls")]
+    dependencies = [("audit", "0013_integrity")]
     operations = [
         migrations.RemoveIndex(model_name="entry", name="audit_by_decision"),
         migrations.AddIndex(
