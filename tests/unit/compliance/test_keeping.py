@@ -30,7 +30,7 @@ from audit.exports import store as bundles
 from audit.exports.models import Export
 from audit.keeping import erasing, keystore, personal
 from audit.keeping.errors import KeysUnavailable, NoSuchValue
-from audit.keeping.models import Erasure, Hold, PersonalValue
+from audit.keeping.models import Erasure, PersonalValue
 from audit.models import Entry, InboxRow
 from audit.sequencer import Sequencer
 from audit.verify import verify_log
@@ -347,61 +347,3 @@ def test_what_stays_of_a_person_is_a_reference_and_the_keys_that_prove_what_they
     assert not zoe.signed_in_sessions.exists()
     assert not zoe.invitations.exists()
     assert not zoe.role_holdings.filter(until_at=None).exists()
-
-
-def test_shortening_needs_a_consent_to_exactly_these_numbers_and_lengthening_needs_none(
-    adm: Somebody, bo: Somebody
-) -> None:
-    keeping.keep_longer(24, by=adm.person.ref)
-    with pytest.raises(errors.RetentionRefused):
-        keeping.keep_longer(12, by=adm.person.ref)
-    consent = _agreed(ConsentKind.RETENTION_SHORTEN, {"months_before": 24, "months": 12}, adm, bo)
-    keeping.keep_longer(36, by=adm.person.ref)
-    with pytest.raises(errors.ConsentMissing):  # it is 36 now, which nobody agreed to shorten
-        keeping.keep_shorter(12, consent=consent.ref, by=adm.person.ref, now=clock.now())
-    again = _agreed(ConsentKind.RETENTION_SHORTEN, {"months_before": 36, "months": 12}, adm, bo)
-    keeping.keep_shorter(12, consent=again.ref, by=adm.person.ref, now=clock.now())
-    assert [(each["months_before"], each["months"]) for each in _said("audit.retention.changed")] == [
-        (13, 24),
-        (24, 36),
-        (36, 12),
-    ]
-
-
-def test_a_hold_is_released_only_with_a_consent_and_once(adm: Somebody, bo: Somebody) -> None:
-    hold = keeping.place_hold("all", reason="Case 17", by=adm.person.ref, now=clock.now())
-    other = keeping.place_hold("all", reason="Case 18", by=adm.person.ref, now=clock.now())
-    consent = _agreed(ConsentKind.HOLD_RELEASE, {"hold": hold.ref}, adm, bo)
-    with pytest.raises(errors.ConsentMissing):
-        keeping.release_hold(other.ref, consent=consent.ref, by=adm.person.ref, now=clock.now())
-    keeping.release_hold(hold.ref, consent=consent.ref, by=adm.person.ref, now=clock.now())
-    with pytest.raises(errors.ConsentMissing):
-        keeping.release_hold(hold.ref, consent=consent.ref, by=adm.person.ref, now=clock.now())
-    assert [each.ref for each in Hold.objects.filter(released_at=None)] == [other.ref]
-
-
-@pytest.mark.parametrize(
-    "told",
-    [
-        {"kind": "none"},
-        {"kind": "person"},
-        {"kind": "person", "person": "Zoe Q"},
-        {"kind": "person", "person": "usr_1", "agent": "spiffe://a/b"},
-        {"kind": "all", "person": "usr_1"},
-        {"kind": "agent"},
-        {"kind": "agent", "agent": "x" * 2049},
-        {"kind": "period"},
-    ],
-)
-def test_a_hold_is_told_by_what_its_kind_needs_and_nothing_else(adm: Somebody, told: dict[str, str]) -> None:
-    with pytest.raises(errors.HoldRefused):
-        keeping.place_hold(**told, reason="Case 17", by=adm.person.ref, now=clock.now())  # type: ignore[arg-type]
-    assert not Hold.objects.exists()
-
-
-@pytest.mark.parametrize("reason", ["", "  ", "x" * 1001, "a\x00b", "a\u202eb"])
-def test_a_hold_has_a_reason_of_printable_words_and_it_stays_out_of_the_log(adm: Somebody, reason: str) -> None:
-    with pytest.raises(errors.HoldRefused):
-        keeping.place_hold("all", reason=reason, by=adm.person.ref, now=clock.now())
-    keeping.place_hold("all", reason="Zoë against Acme", by=adm.person.ref, now=clock.now())
-    assert not any("Acme" in bytes(row.payload).decode() for row in InboxRow.objects.all())
