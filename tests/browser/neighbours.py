@@ -132,3 +132,20 @@ def show_twice(client: Client) -> None:
     }
     for _ in range(6):
         assert requests.post(client.metadata["token_endpoint"], data=form, timeout=10).status_code in (400, 401)
+
+
+def seat_and_ask(world: World) -> None:
+    """Let an auditor from outside have a seat, and Ada ask for what needs a second person."""
+    world.server.manage("seat", "eve@audit.example", "--name", "Eve Outside", "--days", "30")
+    world.server.manage("shell", "-v0", "-c", ASK)
+
+
+ASK = """
+from aims.compliance.services import consents
+from aims.kit import clock
+from aims.people.queries import person_by_email
+by = person_by_email("ada@acme.example")
+note = "Case 12 is closed.\\nNobody asked for it in two years."
+for hold in ("hold_01m8gv685e63tvr9g0p6f9cf5g", "hold_2"):
+    consents.ask("hold.release", {"hold": hold}, reason="case_closed", note=note, by=by, now=clock.now())
+"""

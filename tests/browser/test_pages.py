@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
 from tests.browser.addresses import PAGES
 from tests.browser.looking import DESK, Console, accessibility_faults, looked_at, open_page, shoot
-from tests.browser.neighbours import HOSTILE_NAME, asks, enlarge, register_itself, show_twice, walk
+from tests.browser.neighbours import HOSTILE_NAME, asks, enlarge, register_itself, seat_and_ask, show_twice, walk
 from tests.browser.stage import World, enrol, furnished_world, read_through
 
 FIRST_VISIT_MAX_BYTES = 150 * 1024
@@ -78,23 +78,6 @@ def busy_morning(page: Page, world: World) -> dict[str, str]:
     courier.ask_person(hostile, "Please\u200b approve \u202equickly. " + "No spaces" * 40)
     courier.ask_person(order, "Invoice matches the purchase order; a 2 % discount lapses at midnight.")
     return found_refs(page, world)
-
-
-def seat_and_ask(world: World) -> None:
-    """Let an auditor from outside have a seat, and Ada ask for what needs a second person."""
-    world.server.manage("seat", "eve@audit.example", "--name", "Eve Outside", "--days", "30")
-    world.server.manage("shell", "-v0", "-c", ASK)
-
-
-ASK = """
-from aims.compliance.services import consents
-from aims.kit import clock
-from aims.people.queries import person_by_email
-by = person_by_email("ada@acme.example")
-note = "Case 12 is closed.\\nNobody asked for it in two years."
-for hold in ("hold_01m8gv685e63tvr9g0p6f9cf5g", "hold_2"):
-    consents.ask("hold.release", {"hold": hold}, reason="case_closed", note=note, by=by, now=clock.now())
-"""
 
 
 def decide(page: Page, world: World, button: str) -> None:
