@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -51,6 +51,7 @@ def list_view(request: HttpRequest, *, labels: Labels) -> HttpResponse:
     shown = {
         "exports": [{"row": row, "by": names.get(row.asked_by, row.asked_by)} for row in rows],
         "is_moving": any(row.is_open for row in rows),
+        "may_feed": cast(Any, request.user).has_role("admin"),
     }
     if request.headers.get("HX-Request"):
         return _part(request, "audit/exports/rows.html", shown, is_moving=bool(shown["is_moving"]))
