@@ -107,6 +107,12 @@ def _refuse_policy() -> None:
 
 
 def _refuse_key_store() -> None:
+    if settings.IS_SCALED and not settings.PERSON_KEYS_IS_CHOSEN:
+        raise CommandError(
+            "AIMS_PERSON_KEYS is not set: the processes of a scaled deployment share one store of people's keys, or a key that "
+            "one destroys lives on with another. Set it to the postgresql:// address of another database or, where all "
+            "processes run on one machine, to the path of one file."
+        )
     try:
         keep.check_store()
     except (ValueError, keep.KeysUnavailable) as error:

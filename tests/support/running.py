@@ -97,6 +97,7 @@ def deployment(var: Path, *, port: int, **extra: str) -> AimsServer:
         "AIMS_SECRET_KEY": "a secret that guards nothing",
         "AIMS_KEK": base64.b64encode(bytes(range(32))).decode(),
         "AIMS_VAR_DIR": str(var),
+        "AIMS_PERSON_KEYS": str(var / "person-keys.sqlite3"),
         "AIMS_ISSUER": f"http://localhost:{port}",
         "AIMS_LOG_LEVEL": "WARNING",
         **extra,
