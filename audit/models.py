@@ -92,6 +92,7 @@ class Entry(models.Model):
                 name="audit_by_decision",
                 condition=Q(decision__in=["approve", "ask", "deny"]),  # the others are most of the log
             ),
+            models.Index(fields=["remediation", "-index"], name="audit_by_remediation", condition=~Q(remediation=None)),
             models.Index(fields=["recorded_at"], name="audit_by_time"),
         ]
 

@@ -19,7 +19,7 @@ from audit.models import Entry, Rollup
 
 KEY_BYTES = 16
 DAY = timedelta(days=1)
-HOURS_KEPT = timedelta(days=14)  # the days before are counted as a whole
+HOURS_KEPT = timedelta(days=4)  # longer than any span with a bar an hour; the days before are counted as a whole
 _KIND = ("agent", "type", "decision", "resource")
 _AT_ONCE = 10_000  # entries that a rebuild counts before it writes
 
