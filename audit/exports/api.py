@@ -59,7 +59,7 @@ class ExportViewSet(ViewSet):
 
     manage_scope = "read.audit"
     lookup_field = "ref"
-    lookup_value_regex = "exp_[0-9a-f]{20}"
+    lookup_value_regex = "[a-z0-9_]{1,40}"
 
     @extend_schema(responses=ExportSerializer(many=True))
     def list(self, request: Request) -> Response:

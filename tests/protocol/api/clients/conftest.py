@@ -113,6 +113,10 @@ def _fill(steward: Steward) -> None:
             "policies": str(steward.call("GET", "policies/").json()["items"][0]["number"]),
             "approval-requests": steward.call("GET", "approval-requests/").json()["items"][0]["ref"],
             "audit-entries": "0",
+            "audit-exports": steward.made("audit-exports/", {"first": 0, "end": 1})["ref"],
+            "compliance": "none",
+            "events": "none",
+            "findings": "fnd_none",
             "chains": json.loads(unb64url(steward.token.split(".")[1]))["txn"],
         }
     )
