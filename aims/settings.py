@@ -281,6 +281,7 @@ SPECTACULAR_SETTINGS = {
         "ResourceKindEnum": "aims.identifier.models.Resource.Kind",
         "TokenKindEnum": "aims.authorization.models.TokenKind",
         "TrustRuleKindEnum": "aims.authorization.client_models.TrustRule.Kind",
+        "EvidenceStateEnum": [(state, state) for state in ("good", "unknown", "stale", "gap")],
         "FindingStateEnum": "aims.observability.models.FindingState",
         "ProfileEnum": "aims.authorization.trust_models.Profile",
     },

@@ -122,7 +122,7 @@ class Reporter:
         while (signed := self._waiting.get()) is not None:
             try:
                 self._send(signed)
-            except (requests.RequestException, KeyError, ValueError) as error:
+            except (requests.RequestException, ValueError) as error:
                 self._complain(type(error).__name__)  # the work goes on; the log will show the gap
 
     def _send(self, signed: str) -> None:
@@ -142,6 +142,8 @@ class Reporter:
                 "scope": "report.events",
             }
             body = self._client.call("token_endpoint", form).body
+            if "access_token" not in body:
+                raise ValueError(f"no token for reports: {body.get('error')}")
             self._token, self._until = str(body["access_token"]), time.time() + int(body["expires_in"]) / 2
         return self._client.proving.shown("POST", self._url, self._token)
 

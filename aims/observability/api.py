@@ -194,7 +194,7 @@ class FindingQuery(StrictSerializer):
     state = serializers.ChoiceField(FindingState.choices, required=False)
     severity = serializers.ChoiceField(SEVERITIES, required=False)
     rule = serializers.ChoiceField(sorted(RULES), required=False)
-    before = serializers.RegexField("[0-9]{1,18}", required=False)
+    before = serializers.RegexField(r"^[0-9]{1,18}\Z", required=False)
 
 
 class CloseSerializer(StrictSerializer):

@@ -28,16 +28,36 @@ from audit.search.language import QUERY_MAX
 LISTED_MAX = 50
 
 
+class Text(serializers.CharField):
+    """A text, and no number that could be read as one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return it. Raises ValidationError."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class Index(serializers.IntegerField):
+    """A whole number, and no text or truth that could be read as one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """Return it. Raises ValidationError."""
+        if type(data) is not int:
+            self.fail("invalid")
+        return int(super().to_internal_value(data))
+
+
 class ExportSerializer(serializers.Serializer[Any]):
     """An export: a search, or every entry from ``first`` to before ``end``; and what came of it."""
 
     ref = serializers.CharField(read_only=True)
     state = serializers.CharField(read_only=True)
     percent = serializers.IntegerField(read_only=True)
-    query = serializers.CharField(required=False, allow_blank=True, max_length=QUERY_MAX, default="")
-    first = serializers.IntegerField(required=False, min_value=0, default=0)
-    end = serializers.IntegerField(required=False, min_value=1, allow_null=True, default=None)
-    formats = serializers.ListField(child=serializers.CharField(max_length=20), max_length=10, required=False)
+    query = Text(required=False, allow_blank=True, max_length=QUERY_MAX, default="")
+    first = Index(required=False, min_value=0, default=0)
+    end = Index(required=False, min_value=1, allow_null=True, default=None)
+    formats = serializers.ListField(child=Text(max_length=20), max_length=10, required=False)
     asked_by = serializers.CharField(read_only=True)
     asked_at = serializers.DateTimeField(read_only=True)
     rows = serializers.IntegerField(read_only=True, allow_null=True)

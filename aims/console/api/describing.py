@@ -147,6 +147,8 @@ def _codes(operation: dict[str, Any], method: str, path: str) -> Iterator[tuple[
     if "requestBody" in operation:
         yield from ((status, TEXTS[status][0]) for status in (400, 415))
         yield from codes_of(BODY)
+    if any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
+        yield 400, TEXTS[400][0]
     if name.endswith("_list"):
         yield 400, TEXTS[400][0]
         yield from codes_of(LIST)

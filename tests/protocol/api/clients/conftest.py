@@ -16,7 +16,7 @@ from tests.support.running import AimsServer
 from tests.support.world import DOMAIN, ciba_form, inhabit, payment
 
 SCOPES = (
-    "manage.agents", "manage.grants", "manage.people", "manage.policies", "manage.resources", "read.audit",
+    "manage.agents", "manage.findings", "manage.grants", "manage.people", "manage.policies", "manage.resources", "read.audit",
     "read.requests",
 )  # fmt: skip
 WITHIN_S = 30
