@@ -117,12 +117,12 @@ def proves_it(page: Page, place: World, look: Look) -> str:
     """Return the address of the entry of the decision."""
     page.goto(f"{place.url}/audit/?type=approvals.decision.approved")
     page.locator(".entry-title").first.click()
-    expect(page.get_by_text("Proven in this browser")).to_be_visible()
+    expect(page.get_by_text("✔ Proven in this browser", exact=True)).to_be_visible()
     shoot(page, "story-entry", look)
     entry = page.url
     page.get_by_role("link", name="The whole transaction").click()
     steps = page.locator(".timeline .entry-title").all_inner_texts()
-    order = [steps.index(one) for one in ("Asked a person", "Signed a yes", "Approval became a token", "Used a token")]
+    order = [steps.index(one) for one in ("Asked a person", "Signed a yes", "Issued a token", "Acted")]
     assert order == sorted(order), steps
     shoot(page, "story-timeline", look)
     return entry
@@ -132,7 +132,7 @@ def sees_through_a_lie(page: Page, entry: str) -> None:
     page.route(entry, tampered)
     page.goto(entry)
     expect(page.get_by_text("These bytes are not the ones in the log")).to_be_visible()
-    expect(page.get_by_text("Proven in this browser")).to_be_hidden()
+    expect(page.get_by_text("✔ Proven in this browser", exact=True)).to_be_hidden()
 
 
 def tampered(route: Route) -> None:

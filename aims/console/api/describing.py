@@ -11,7 +11,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from aims.console.api.auth import scopes_of
 from aims.console.api.base import ApiViewSet
 from aims.console.api.problems import MEDIA_TYPE, TEXTS
-from aims.console.api.refusals import BODY, ENTRANCE, LIST, TABLE, codes_of
+from aims.console.api.refusals import BODY, ENTRANCE, LIST, TABLE, codes_of, query_codes
 from aims.kit.forms import MACHINE_BODY_MAX_BYTES
 
 UNVERSIONED = ("/keys/", "/chain/", "/metadata/")  # what a viewset with versions answers without one
@@ -149,6 +149,8 @@ def _codes(operation: dict[str, Any], method: str, path: str) -> Iterator[tuple[
         yield from codes_of(BODY)
     if any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
         yield 400, TEXTS[400][0]
+    if name == "audit_entries_list":
+        yield from query_codes()
     if name.endswith("_list"):
         yield 400, TEXTS[400][0]
         yield from codes_of(LIST)

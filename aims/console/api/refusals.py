@@ -28,6 +28,7 @@ from aims.kit.fetch import FetchRefused
 from aims.observability import errors as observability
 from aims.people import errors as people
 from aims.policy.errors import PolicyRefused
+from audit.read import QueryError
 
 Errors = tuple[type[AimsError], ...]
 
@@ -100,3 +101,8 @@ def codes_of(errors: Errors) -> Iterator[tuple[int, str]]:
     for error in errors:
         for code in ADDRESS_CODES if error is FetchRefused else (error.code,):
             yield error.status, code
+
+
+def query_codes() -> Iterator[tuple[int, str]]:
+    """Yield what refuses a search of the log: each of its errors names a place in the text."""
+    yield from ((400, error.code) for error in QueryError.__subclasses__())
