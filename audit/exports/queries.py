@@ -55,7 +55,7 @@ def preview(query: str, first: int, end: int | None, *, scope: Scope, now: datet
         return Preview(end - first, False)
     asked = parse(query, now)
     search, deadline, count = Search(asked, scope=scope, is_bounded=False), Deadline(asked), 0
-    for stretch in search.stretches():
+    for stretch in search.stretches:
         fitting = search.within(stretch).filter(index__gte=first, index__lt=end).values("index")
         try:
             with deadline.kept():

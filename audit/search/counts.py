@@ -20,6 +20,7 @@ from django.db.models import Min, Q, QuerySet, Sum
 
 from audit import tree
 from audit.models import PeriodCount, Rollup
+from audit.partitions import Month
 from audit.rollups import HOURS_KEPT
 from audit.search import periods
 from audit.search.deadline import Deadline
@@ -111,7 +112,7 @@ def count(search: Search, deadline: Deadline) -> Counts:
 def _from_matches(search: Search) -> Counts:
     """Count the newest matches, COUNT_MAX of them at most."""
     rows: list[tuple[datetime, str | None, str, str | None, str | None]] = []
-    for stretch in search.stretches():
+    for stretch in search.stretches:
         found = search.within(stretch).order_by("-index").values_list("recorded_at", *_KIND)
         rows += found[: COUNT_MAX + 1 - len(rows)]
         if len(rows) > COUNT_MAX:
@@ -207,7 +208,7 @@ class _Rolled:
 
     def _entries(self, low: datetime, high: datetime) -> Iterator[Counted]:
         """Yield the matches of a part of a day or an hour, one by one."""
-        for stretch in self._search.stretches():
+        for stretch in self._search.stretches:
             rows = self._search.within(stretch).filter(recorded_at__gte=low, recorded_at__lt=high).order_by()
             yield from _spelled(rows.values_list("recorded_at", *_KIND))
 
@@ -258,10 +259,8 @@ def _bars(moments: Iterable[tuple[datetime, str, int]], since: datetime | None, 
 
 def _months(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     """Return the whole months between two moments: the first one's beginning, and the last one's end."""
-    begins = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (begins if begins == start else periods.next_month(begins)), end.replace(
-        day=1, hour=0, minute=0, second=0, microsecond=0
-    )
+    first = Month.of(start)
+    return (first.begins_at if first.begins_at == start else first.later(1).begins_at), Month.of(end).begins_at
 
 
 def _floor(at: datetime, step: timedelta) -> datetime:

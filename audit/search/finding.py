@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.db import connection
@@ -69,7 +70,7 @@ class Search:
     def newest(self, before: int | None, limit: int, deadline: Deadline) -> list[Entry]:
         """Return the newest entries that fit, below an index."""
         found: list[Entry] = []
-        for stretch in self.stretches():
+        for stretch in self.stretches:
             rows = self.within(stretch)
             if before is not None:
                 rows = rows.filter(index__lt=before)
@@ -79,8 +80,9 @@ class Search:
                 break
         return found
 
+    @cached_property
     def stretches(self) -> list[Stretch]:
-        """Return the parts of the log that can hold a match, the newest first."""
+        """The parts of the log that can hold a match, the newest first. Looked up once: page and counts walk the same."""
         since_at, until_at = self.ends()
         first, last = _first_index(since_at), _last_index(until_at)
         if (since_at is not None and first is None) or (until_at is not None and last is None):
@@ -99,7 +101,7 @@ class Search:
     @property
     def words_since(self) -> int:
         """The index from which on words were looked for that no index knows; 0 where all were."""
-        if not self._scan_from or not self.stretches():
+        if not self._scan_from or not self.stretches:
             return 0
         return self._scan_from
 
@@ -138,7 +140,7 @@ def each(query: Query, *, below: int, scope: Scope, ascending: bool = True) -> I
     no more than a batch is in memory. The log only grows, so the answer for the same ``below`` is always the same.
     """
     search = Search(query, scope=scope, is_bounded=False)
-    stretches = [part for stretch in search.stretches() for part in _cut(stretch, below)]
+    stretches = [part for stretch in search.stretches for part in _cut(stretch, below)]
     for stretch in reversed(stretches) if ascending else stretches:
         rows = search.within(stretch).filter(index__lt=below).order_by("index" if ascending else "-index")
         found = array("q", rows.values_list("index", flat=True).iterator())

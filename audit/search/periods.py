@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Min, Sum
 
 from audit.models import PeriodCount, Rollup
+from audit.partitions import Month
 from audit.rollups import KEY_BYTES
 from audit.write import TYPE_MAX
 
@@ -57,16 +58,9 @@ def day_of(at: datetime | None) -> datetime | None:
     return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) if at else None
 
 
-def next_month(at: datetime) -> datetime:
-    """Return the first moment of the month after. at: aware UTC."""
-    return at.replace(
-        year=at.year + at.month // 12, month=at.month % 12 + 1, day=1, hour=0, minute=0, second=0, microsecond=0
-    )
-
-
 def _add_up(day: datetime) -> None:
     after = day + ONE_DAY
-    if after == next_month(day):
+    if after == Month.of(day).later(1).begins_at:
         of_month = Rollup.objects.filter(hour__gte=day.replace(day=1), hour__lt=after)
         _store(MONTH, day.replace(day=1), of_month.values_list("key", *_KIND).annotate(Sum("n")).order_by())
     of_day = Rollup.objects.filter(hour__gte=day, hour__lt=after)
