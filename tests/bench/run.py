@@ -11,6 +11,7 @@ import argparse
 import cProfile
 import os
 import pstats
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,21 +25,38 @@ PROFILE_LINES = 30
 
 
 @contextmanager
-def durable_postgres() -> Iterator[str]:
-    """Start PostgreSQL with fsync and synchronous_commit on, as a deployment has them; yield its address."""
+def durable_postgres(kept: Path | None = None) -> Iterator[str]:
+    """Start PostgreSQL with fsync and synchronous_commit on, as a deployment has them; yield its address.
+
+    kept: a folder in which its data stay, with memory for many; without it they lie in one that goes.
+    """
     from tests.support import servers
 
     binaries, port = servers._postgres_binaries(), servers.free_port()
-    with servers._home() as (home, user):
+    with _kept_home(kept) if kept else servers._home() as (home, user):
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        init = [binaries / "initdb", "-D", home / "data", "-U", "aims", "-A", "trust", "-E", "UTF8", "--locale=C"]
-        subprocess.run(init, user=user, cwd=home, check=True, **quiet)  # type: ignore[call-overload]
+        if not (home / "data").exists():
+            init = [binaries / "initdb", "-D", home / "data", "-U", "aims", "-A", "trust", "-E", "UTF8", "--locale=C"]
+            subprocess.run(init, user=user, cwd=home, check=True, **quiet)  # type: ignore[call-overload]
         settings = {"fsync": "on", "synchronous_commit": "on", "unix_socket_directories": home}
+        settings |= {"shared_buffers": "512MB", "max_wal_size": "4GB"} if kept else {}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         command = [binaries / "postgres", "-D", home / "data", "-p", str(port), "-h", "127.0.0.1", *options]
         server = subprocess.Popen(command, user=user, cwd=home, **quiet)  # type: ignore[call-overload]
         with servers._running(server, port):
             yield servers._answering(f"postgresql://aims@127.0.0.1:{port}/postgres")
+
+
+@contextmanager
+def _kept_home(folder: Path) -> Iterator[tuple[Path, str | None]]:
+    """Yield a folder that stays, and the user that the server runs as (None: ourselves)."""
+    from tests.support import servers
+
+    user = servers._lesser_user() if os.geteuid() == 0 else None
+    folder.mkdir(parents=True, exist_ok=True)
+    if user:
+        shutil.chown(folder, user)
+    yield folder, user
 
 
 def main(words: Sequence[str]) -> int:

@@ -11,13 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,29 +34,6 @@ verdict = verify_log()
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 print(time.perf_counter() - began, memory, verdict.entries, verdict.checkpoints, verdict.bad or "good", sep="|")
 """
-_SETTINGS = {"fsync": "on", "synchronous_commit": "on", "shared_buffers": "512MB", "max_wal_size": "4GB"}
-
-
-@contextmanager
-def kept_postgres(folder: Path) -> Iterator[str]:
-    """Start a durable PostgreSQL whose data stay in a folder; yield its address."""
-    from tests.support import servers
-
-    binaries, port = servers._postgres_binaries(), servers.free_port()
-    user = servers._lesser_user() if os.geteuid() == 0 else None
-    folder.mkdir(parents=True, exist_ok=True)
-    if user:
-        shutil.chown(folder, user)
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "user": user, "cwd": folder}
-    if not (folder / "data").exists():
-        init = [binaries / "initdb", "-D", folder / "data", "-U", "aims", "-A", "trust", "-E", "UTF8", "--locale=C"]
-        subprocess.run(init, check=True, **quiet)  # type: ignore[call-overload]
-    settings = _SETTINGS | {"unix_socket_directories": str(folder)}
-    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    command = [binaries / "postgres", "-D", folder / "data", "-p", str(port), "-h", "127.0.0.1", *options]
-    server = subprocess.Popen(command, **quiet)  # type: ignore[call-overload]
-    with servers._running(server, port):
-        yield servers._answering(f"postgresql://aims@127.0.0.1:{port}/postgres")
 
 
 def main() -> int:
@@ -72,7 +46,9 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.database:
         return _measure(asked.database, asked.keep, asked)
-    with kept_postgres(asked.keep / "postgres") as url:
+    from tests.bench.run import durable_postgres
+
+    with durable_postgres(asked.keep / "postgres") as url:
         return _measure(url, asked.keep, asked)
 
 
