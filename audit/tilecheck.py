@@ -133,8 +133,8 @@ class _Tree:
                 raise bad_tile(self._log, level, index, place, "does not hold what the tile below hashes to")
             if len(computed) == tiles.FULL_BYTES:
                 roots += tiles.subtree(computed)
-        for at in range(0, len(hashes), HASH_BYTES):
-            if level == 1:
+        if level == 1:
+            for at in range(0, len(hashes), HASH_BYTES):
                 merkle.grow(self._frontier, at // HASH_BYTES, hashes[at : at + HASH_BYTES])
         return bytes(roots)
 

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from aims.compliance import queries
-from aims.compliance.errors import ConsentMissing, RetentionRefused
+from aims.compliance.errors import ActionUnknown, ConsentMissing, NoteRefused, RetentionRefused
 from aims.compliance.forms import AskForm, EraseForm, HoldForm, RetentionForm
 from aims.compliance.kinds import ConsentKind
 from aims.compliance.services import consents, keeping
@@ -111,7 +111,9 @@ def carry_out(request: HttpRequest, ref: str) -> HttpResponseBase:
 
 
 def _asked(request: HttpRequest, kind: ConsentKind, params: dict[str, Any], form: AskForm) -> HttpResponse:
-    reason, note = ("policy", "") if not form.is_valid() else (form.cleaned_data["reason"], form.cleaned_data["note"])
+    if not form.is_valid():
+        raise (ActionUnknown if "reason" in form.errors else NoteRefused)()
+    reason, note = form.cleaned_data["reason"], form.cleaned_data["note"]
     consent = consents.ask(kind, params, reason=reason, note=note, by=person_of(request), now=clock.now())
     return HttpResponseRedirect(f"/compliance/consents/{consent.ref}/")
 

@@ -139,6 +139,16 @@ def test_longer_is_at_once_and_shorter_is_asked(adm: Somebody, ben: Somebody) ->
     assert state.current().months == 6
 
 
+@pytest.mark.parametrize(
+    "said", [{}, {"reason": "because"}, {"reason": "case_closed", "note": "x" * 1_001}], ids=["none", "unknown", "long"]
+)
+def test_nobody_is_asked_for_a_reason_that_was_not_given(adm: Somebody, said: dict[str, str]) -> None:
+    browser = browser_of(adm)
+    browser.post(f"{PAGE}holds/new/", {"kind": "all", "reason": "Case 17"})
+    assert browser.post(f"{PAGE}holds/{Hold.objects.get().ref}/release/", said).status_code == 400
+    assert not Consent.objects.exists()
+
+
 @pytest.mark.parametrize("months", ["5", "241", "-1", "", "1e3", "x"])
 def test_no_other_number_of_months_is_taken(adm: Somebody, months: str) -> None:
     assert browser_of(adm).post(f"{PAGE}retention/", {"months": months, "reason": "policy"}).status_code == 400
