@@ -65,7 +65,7 @@ class Bundle:
         self.path, self.is_zip = path, not os.path.isdir(path)
         try:
             self.sizes = self._of_zip() if self.is_zip else self._of_folder()
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
             raise Unusable(f"{path} can't be opened as a zip or a folder: {error}") from error
         if len(self.sizes) > FILES_MAX or sum(self.sizes.values()) > max_bytes:
             raise Wrong(f"more than {FILES_MAX} files, or more than {max_bytes:,} bytes unpacked")
@@ -83,6 +83,8 @@ class Bundle:
                 raise Wrong(f"a file name that leads elsewhere: {name!r}")
             if info.flag_bits & 1 or info.compress_type not in (0, 8):
                 raise Wrong(f"{name}: encrypted, or compressed in another way than deflate")
+            if not 0 <= info.header_offset < os.path.getsize(self.path):
+                raise Wrong(f"{name}: the zip is damaged: nothing stands where the file should")
         return {name: info.file_size for name, info in self.infos.items()}
 
     def _of_folder(self) -> dict[str, int]:
@@ -94,18 +96,20 @@ class Bundle:
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """Yield the bytes of a file; once they are through, note where size or SHA-256 are not the manifest's."""
-        claim, digest, size = self.claimed.get(name), hashlib.sha256(), 0
+        claim, digest, size, crc = self.claimed.get(name), hashlib.sha256(), 0, 0
         if name not in self.sizes or (claim is None and name != "manifest.json"):
             raise Wrong(f"{name} is missing" if name not in self.sizes else f"{name} is not in the manifest")
         for chunk in self._inflated(name) if self.is_zip else self._plain(name):
             digest.update(chunk)
-            size += len(chunk)
+            size, crc = size + len(chunk), zlib.crc32(chunk, crc)
             if size > self.sizes[name]:
                 raise Wrong(f"{name}: longer than it says")
             yield chunk
         self.seen.add(name)
         if claim and (size, digest.hexdigest()) != (claim["size_bytes"], claim["sha256"]):
             self.others.append(name)  # said last: whoever reads on may name the line
+        elif self.is_zip and crc != self.infos[name].CRC:
+            raise Wrong(f"{name}: the zip is damaged: CRC-32")  # nothing else vouches for the manifest's own bytes
 
     def _plain(self, name: str) -> Iterator[bytes]:
         with open(os.path.join(self.path, name), "rb") as file:
@@ -120,7 +124,10 @@ class Bundle:
             head = file.read(30)
             if len(head) < 30 or head[:4] != b"PK\3\4":
                 raise Wrong(f"{name}: the zip is damaged")
-            file.seek(sum(struct.unpack("<HH", head[26:30])), 1)
+            named, more = struct.unpack("<HH", head[26:30])
+            if file.read(named) != name.encode() or head[8:10] != struct.pack("<H", info.compress_type):
+                raise Wrong(f"{name}: the zip names another file at its place")  # which other programs would unpack
+            file.seek(more, 1)
             left, inflate = info.compress_size, zlib.decompressobj(-15)
             while left and (raw := file.read(min(CHUNK_BYTES, left))):
                 left -= len(raw)

@@ -104,6 +104,14 @@ def test_python_files_stay_below_400_lines() -> None:
     assert [str(path) for path in files if path.read_text().count("\n") > 400 and path != ALONE] == []
 
 
+def test_a_folder_of_tests_is_a_package_only_within_one() -> None:
+    packages = {path.parent for path in tracked("tests/*__init__.py")} - {ROOT / "tests"}
+    assert packages
+    assert not {
+        each for each in packages if not (each.parent / "__init__.py").is_file()
+    }  # else imported under two names
+
+
 def test_every_room_of_the_log_but_its_doors_is_closed() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     closed = next(each for each in contracts if "audit.*" in each.get("protected_modules", ()))

@@ -18,8 +18,6 @@ from audit.verify import verify_log
 from tests.support.log import Recorder
 from tests.support.stamping import Authority, Server, ask
 
-NOW = datetime.now(UTC)
-
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
@@ -108,7 +106,9 @@ def test_what_is_no_time_stamp_on_this_checkpoint_is_refused(
 def test_a_token_over_another_text_is_refused_without_a_nonce_too(authority: Authority) -> None:
     token = authority.reply(request_for("one text\n"))
     roots = timestamps._roots(authority.roots, 0)
-    assert abs(timestamps.verify(token, "one text\n", roots=roots, nonce=None) - NOW) < timedelta(minutes=5)
+    assert abs(timestamps.verify(token, "one text\n", roots=roots, nonce=None) - datetime.now(UTC)) < timedelta(
+        minutes=5
+    )
     with pytest.raises(timestamps.NotATimestamp) as refusal:
         timestamps.verify(token, "another text\n", roots=roots, nonce=None)
     assert refusal.value.code == "wrong_imprint"
