@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from django.core.handlers.asgi import ASGIRequest
 from django.core.management import CommandError
 from django.test import RequestFactory, override_settings
+from pytest_django import Settings
 
 from aims import startup
 from aims.authentication.certificate import certificate_of
@@ -74,10 +75,9 @@ def test_only_the_named_networks_are_believed(shown: Shown, address: str, is_bel
 
 
 @pytest.mark.parametrize("named", ["10.0.0.7/8", "proxy.internal", "10.0.0.0/33", "*"])
-def test_a_server_does_not_start_with_what_is_no_network(named: str) -> None:
-    otherwise_fine = override_settings(PERSON_KEYS_IS_CHOSEN=True)
-    with otherwise_fine, override_settings(CLIENT_CERT_PROXIES=[named]):
-        with pytest.raises(CommandError, match="AIMS_CLIENT_CERT_PROXIES"):
-            startup.refuse_unsafe(needs_log_key=False)
-    with otherwise_fine, PROXIES:
+def test_a_server_does_not_start_with_what_is_no_network(named: str, settings: Settings) -> None:
+    settings.PERSON_KEYS_IS_CHOSEN = True
+    with override_settings(CLIENT_CERT_PROXIES=[named]), pytest.raises(CommandError, match="AIMS_CLIENT_CERT_PROXIES"):
+        startup.refuse_unsafe(needs_log_key=False)
+    with PROXIES:
         startup.refuse_unsafe(needs_log_key=False)
