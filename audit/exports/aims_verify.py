@@ -34,6 +34,7 @@ from typing import Any, Iterator  # noqa: UP035
 
 GOOD, BAD, USAGE, UNSIGNED, OWN_KEY, GAPS = range(6)
 FILES_MAX = 200
+PLAIN_FLAGS = 0x080E  # how hard it was deflated, sizes behind the file, names in UTF-8: not encrypted, not patched
 SMALL_MAX_BYTES = 1024 * 1024  # of manifest and checkpoint, which are read whole
 LINE_MAX_BYTES = 65_535
 TOTAL_MAX_BYTES = 1 << 40
@@ -81,7 +82,7 @@ class Bundle:
         for name, info in self.infos.items():
             if not NAME.fullmatch(name):
                 raise Wrong(f"a file name that leads elsewhere: {name!r}")
-            if info.flag_bits & 1 or info.compress_type not in (0, 8):
+            if info.flag_bits & ~PLAIN_FLAGS or info.compress_type not in (0, 8):
                 raise Wrong(f"{name}: encrypted, or compressed in another way than deflate")
             if not 0 <= info.header_offset < os.path.getsize(self.path):
                 raise Wrong(f"{name}: the zip is damaged: nothing stands where the file should")
