@@ -23,6 +23,7 @@ from audit.access import Scope, scope_of_caller
 from audit.errors import LogError
 from audit.events import LogViewed
 from audit.exports import api as exports
+from audit.exports.schedules import api as schedules_api
 from audit.forms import FilterForm
 from audit.search.errors import QueryError
 from audit.search.language import parse
@@ -123,6 +124,7 @@ class EntryViewSet(ViewSet):
 
 
 routes: list[tuple[str, type[ViewSet], str]] = [("audit-entries", EntryViewSet, "audit-entry"), *exports.routes]
+schedules = schedules_api.routes  # a function: they need to know who may read
 
 
 def _asked(request: Request) -> Query:
