@@ -292,6 +292,26 @@ async def test_what_a_loop_decides_in_one_turn_is_one_batch(committer: Committer
     assert ledger.batches == [[1, 2, 3], [4], [5, 6]]
 
 
+@pytest.mark.parametrize("linger_s, batches", [(60, [[1, 2, 3, 4, 5]]), (0, [[1], [2, 3, 4, 5]])])
+async def test_turns_that_each_bring_more_share_a_commit_but_not_for_long(
+    committer: Committer[int, int],
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    linger_s: int,
+    batches: list[list[int]],
+) -> None:
+    monkeypatch.setattr(kit, "LINGER_S", linger_s)
+    ledger.first = lambda rows: time.sleep(0.1) if rows == [1] else None  # meanwhile the others gather
+
+    async def in_turn(row: int) -> int:
+        for _ in range(row):
+            await asyncio.sleep(0)
+        return await committer.submitted(row)
+
+    assert await asyncio.gather(*map(in_turn, range(1, 6))) == [-1, -2, -3, -4, -5]
+    assert ledger.batches == batches
+
+
 async def test_a_loop_is_refused_only_what_there_is_no_room_for(
     committer: Committer[int, int], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
