@@ -36,6 +36,7 @@ SWEEPS = {
     "audit.close_months": timedelta(hours=1),
     "audit.fold_counts": timedelta(hours=1),
     "audit.apply_retention": timedelta(hours=1),
+    "audit.thin_checkpoints": timedelta(hours=1),
     "audit.index_words": timedelta(hours=1),
     "audit.add_up_counts": timedelta(hours=1),
     "audit.run_exports": timedelta(seconds=5),

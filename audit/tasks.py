@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from celery import shared_task
 
-from audit import partitions, rollups, tree
+from audit import partitions, rollups, thinning, tree
 from audit.exports import services as exports
 from audit.keeping import retention
 from audit.search import indexes, periods
@@ -28,6 +28,12 @@ def fold_counts() -> None:
 def apply_retention() -> None:
     """Let the oldest month of the log go, if it is older than the policy and nothing stands in its way."""
     retention.apply(datetime.now(UTC))
+
+
+@shared_task(name="audit.thin_checkpoints")
+def thin_checkpoints() -> None:
+    """Let the checkpoints go that others of their hour stand for, once a day is a week old."""
+    thinning.thin()
 
 
 @shared_task(name="audit.index_words")

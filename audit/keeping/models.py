@@ -28,12 +28,15 @@ class Keeping(models.Model):
     """How long the log is kept, and from which entry on it is there. One row, locked by whoever keeps or ends anything.
 
     minimum: global index of the first entry that is kept; all below went by retention, their hashes stayed. It never
-    falls, and triggers let nothing above it go. applied_at: when it was moved last.
+    falls, and triggers let nothing above it go. applied_at: when it was moved last. thinned_generation, thinned_size: the
+    last checkpoint that was looked at by the thinning.
     """
 
     months = models.PositiveSmallIntegerField(default=MONTHS_DEFAULT)
     minimum = models.BigIntegerField(default=0)
     applied_at = models.DateTimeField(null=True)
+    thinned_generation = models.PositiveIntegerField(null=True)
+    thinned_size = models.BigIntegerField(null=True)
 
     class Meta:
         constraints = [

@@ -168,7 +168,7 @@ def _found() -> bool:
 
     from audit.models import Tile
     from audit.tilecheck import check_tiles
-    from audit.triggers import lifting, statements
+    from audit.triggers import every_statement, lifting
 
     last = Tile.objects.filter(level=0).order_by("-index")[0]
     tile = Tile.objects.get(generation=last.generation, level=0, index=last.index // 2)
@@ -180,7 +180,7 @@ def _found() -> bool:
             for statement in lifting("postgresql"):
                 cursor.execute(statement)
             Tile.objects.filter(generation=tile.generation, level=0, index=tile.index).update(data=data)
-            for statement in statements("postgresql"):
+            for statement in every_statement("postgresql"):
                 cursor.execute(statement)
 
     put(bent)

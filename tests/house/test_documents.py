@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -52,13 +53,33 @@ from aims.observability import services as observability
 from aims.people.services import seats
 from aims.policy import engine
 from approvals import context
-from audit import canonical, read, write
+from audit import (
+    bucket,
+    canonical,
+    cosigning,
+    integrity,
+    notes,
+    read,
+    scrub,
+    strength,
+    thinning,
+    tilecheck,
+    timestamps,
+    write,
+)
+from audit import (
+    certificate as integrity_certificate,
+)
+from audit import policy as tlog_policy
 from audit.exports import services as exports
 from audit.exports.schedules import running
 from audit.exports.schedules import services as schedules
 from audit.feeds import delivering
 from audit.feeds import services as feeds
 from audit.search import counts, deadline, finding, language, saved
+from audit.sequencer import CHECKPOINT_SPACING_S
+from audit.witness import app as witness
+from audit.witness import request as witness_request
 from tests.house import documents, marks
 from tests.house.test_house import tracked
 from tests.support.running import ROOT
@@ -220,11 +241,39 @@ def _limits() -> list[str]:
         f"exports of the log | {exports.OPEN_MAX_PERSON} of one person wait or run, {exports.OPEN_MAX} in all; no limit on"
         f" entries; kept for {exports.KEPT_FOR.days} days; a worker that says nothing for {exports.LEASE.seconds // 60} minutes"
         f" is taken for dead, {exports.TRIES_MAX} tries |",
+        f"checkpoints | one each {CHECKPOINT_SPACING_S * 1000:.0f} ms at most; whole for {thinning.WHOLE_FOR.days} days, then"
+        f" one an hour besides those with a time stamp or the most cosignatures; {thinning.ROWS_AT_ONCE:,} are looked at in one"
+        f" transaction, {thinning.ROWS_AT_ONCE * thinning.SLICES_AT_ONCE:,} an hour |",
+        f"witnesses that cosign checkpoints | {tlog_policy.NAMED_MAX} in a policy of {tlog_policy.POLICY_MAX_BYTES // kib} KiB;"
+        f" {cosigning.AT_ONCE} asked at once, each after {cosigning.SPACING_S} s at the earliest, a log at rest after"
+        f" {cosigning.FRESHEN_S // 60} minutes, one in trouble after {cosigning.BACKOFF_MAX_S // 60} minutes at the latest; an"
+        f" answer of {cosigning.ANSWER_MAX_BYTES // kib} KiB, {cosigning.SKEW_S} s of skew |",
+        f"our own witness | a request of {witness_request.BODY_MAX_BYTES // kib} KiB within {witness.BODY_WITHIN_S} s,"
+        f" {witness_request.PROOF_LINES_MAX} lines of proof; a note has {notes.NOTE_MAX_BYTES // kib} KiB and"
+        f" {notes.SIGNATURES_MAX} signatures |",
+        f"time stamps (RFC 3161) | one an hour ({_minutes(timestamps.SPACING)} minutes), tried again after"
+        f" {_minutes(timestamps.RETRY)} minutes; a token of {timestamps.TOKEN_MAX_BYTES // kib} KiB,"
+        f" {_minutes(timestamps.SKEW)} minutes of skew |",
+        f"strength of the log | what was signed {_minutes(strength.LAG)} minutes ago must be attested; a witness counts for"
+        f" {_minutes(strength.WITNESS_FRESH)} minutes, a time stamp for {_minutes(strength.STAMP_FRESH)} |",
+        f"copies of checkpoints in an object store | {bucket.TIMEOUT[:-1]} s an attempt,"
+        f" {bucket.RETRIES['max_retries']} repeated; the newest {bucket.LOOKED_AT} are looked at |",
+        f"checks of the log by themselves | what is new each {_minutes(scrub.INCREMENTAL_EVERY)} minutes, the tree each"
+        f" {_minutes(scrub.TILES_EVERY) // 60} hours, everything at {scrub.ROWS_PER_S:,} entries a second and"
+        f" {_minutes(scrub.FULL_REST) // 60} hours after the last; again {_minutes(scrub.AFTER_BAD)} minutes after one failed;"
+        f" one at a time |",
+        f"tile check | {tilecheck.CORES_MAX} hashing processes, {tilecheck.AHEAD} pieces of 2 MiB waiting for each other; one"
+        f" process below {tilecheck.FEW:,} entries |",
+        f"integrity certificate | {integrity.PERIOD_MAX.days:,} days, {integrity_certificate.EXCEPTIONS_MAX} exceptions |",
         f"open pages of one person | {live.SOCKETS_MAX} in one process",
         f"reports of what was done | {observability.EVENTS_MAX} events or {otlp.SPANS_MAX} spans a call; signed within"
         f" {reports.MADE_MAX.seconds // 60} minutes, of what happened at most {reports.HAPPENED_MAX.total_seconds() / 3600:.0f} h"
         f" before; {observability.EVENTS_MAX_TXN:,} about one transaction |",
     ]
+
+
+def _minutes(span: timedelta) -> int:
+    return int(span.total_seconds()) // 60
 
 
 @pytest.mark.parametrize("page", tracked("*.md"), ids=lambda path: str(path.relative_to(ROOT)))

@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from audit import checkpoints
 from audit.sequencer import Sequencer
-from audit.triggers import keeping_statements, lifting, statements
+from audit.triggers import every_statement, lifting
 from audit.write import NOBODY, FailuresCounted, record
 
 Recorder = Callable[[int], list[str]]
@@ -71,10 +71,10 @@ def written_once(request: pytest.FixtureRequest) -> Iterator[None]:
     is_real = bool(marker and marker.kwargs.get("transaction")) or "transactional_db" in request.fixturenames
     if is_real:
         request.getfixturevalue("transactional_db")  # first, so that its end comes after ours
-        _execute([*statements(connection.vendor), *keeping_statements(connection.vendor)])
+        _execute(every_statement(connection.vendor))
     elif _lifted and (marker or "db" in request.fixturenames):
         request.getfixturevalue("db")
-        _execute([*statements(connection.vendor), *keeping_statements(connection.vendor)])
+        _execute(every_statement(connection.vendor))
     yield
     if is_real:
         _execute(lifting(connection.vendor))

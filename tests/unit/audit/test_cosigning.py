@@ -127,11 +127,16 @@ def test_nobody_is_asked_more_often_than_agreed_and_a_dead_one_ever_more_rarely(
 
 
 def test_a_console_that_lost_its_cosignatures_is_told_the_size_and_goes_on(
-    network: Network, follow: Follow, clock: Clock, sequencer: Sequencer, happen: Recorder
+    network: Network,
+    follow: Follow,
+    clock: Clock,
+    sequencer: Sequencer,
+    happen: Recorder,
+    as_owner: Callable[..., None],
 ) -> None:
     follow()
     Cosigner(network).round(now(clock))
-    Cosignature.objects.all().delete()
+    as_owner("DELETE FROM audit_cosignature")
     happen(5)
     sequencer.run_once()
     clock.now += 10
