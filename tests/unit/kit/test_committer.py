@@ -292,7 +292,7 @@ async def test_what_a_loop_decides_in_one_turn_is_one_batch(committer: Committer
     assert ledger.batches == [[1, 2, 3], [4], [5, 6]]
 
 
-@pytest.mark.parametrize("linger_s, is_one", [(60, True), (0.01, False)])
+@pytest.mark.parametrize(("linger_s", "is_one"), [(60, True), (0.01, False)])
 async def test_turns_that_each_bring_more_share_a_commit_but_not_for_long(
     committer: Committer[int, int], ledger: Ledger, monkeypatch: pytest.MonkeyPatch, linger_s: float, is_one: bool
 ) -> None:
