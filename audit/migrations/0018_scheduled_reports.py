@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audit', '0015_remediations_are_indexed'),
+        ('audit', '0017_how_far_checkpoints_are_thinned'),
     ]
 
     operations = [
