@@ -25,6 +25,7 @@ from audit.events import LogViewed
 from audit.exports import api as exports
 from audit.exports.schedules import api as schedules_api
 from audit.exports.story import api as stories
+from audit.feeds import api as feeds
 from audit.forms import FilterForm
 from audit.search.errors import QueryError
 from audit.search.language import parse
@@ -125,7 +126,7 @@ class EntryViewSet(ViewSet):
 
 
 routes: list[tuple[str, type[ViewSet], str]] = [("audit-entries", EntryViewSet, "audit-entry")]
-routes += [*exports.routes, *stories.routes]
+routes += [*exports.routes, *stories.routes, *feeds.routes]
 schedules = schedules_api.routes  # a function: they need to know who may read
 
 
