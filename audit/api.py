@@ -23,6 +23,8 @@ from audit.access import Scope, scope_of_caller
 from audit.errors import LogError
 from audit.events import LogViewed
 from audit.exports import api as exports
+from audit.exports.schedules import api as schedules_api
+from audit.exports.story import api as stories
 from audit.forms import FilterForm
 from audit.search.errors import QueryError
 from audit.search.language import parse
@@ -122,7 +124,9 @@ class EntryViewSet(ViewSet):
         return Response(shown)
 
 
-routes: list[tuple[str, type[ViewSet], str]] = [("audit-entries", EntryViewSet, "audit-entry"), *exports.routes]
+routes: list[tuple[str, type[ViewSet], str]] = [("audit-entries", EntryViewSet, "audit-entry")]
+routes += [*exports.routes, *stories.routes]
+schedules = schedules_api.routes  # a function: they need to know who may read
 
 
 def _asked(request: Request) -> Query:

@@ -23,6 +23,12 @@ class NoSuchEntry(LogError):
     code = "no_entry"
 
 
+class NoSuchStory(LogError):
+    """The log, or this reader's part of it, tells nothing about that."""
+
+    code = "no_story"
+
+
 class EntryGone(NoSuchEntry):
     """The entry went by retention; its hash stayed. gone_at: when."""
 

@@ -9,11 +9,14 @@ from django.urls import URLPattern, path, re_path
 
 from audit import endpoints, integrity, views
 from audit.exports import urls as exports_urls
+from audit.exports.schedules import urls as schedules_urls
+from audit.exports.schedules.readers import NOBODY_THERE, Readers
+from audit.exports.story import views as story
 from audit.feeds import urls as feeds_urls
 from audit.keeping import views as keeping
 from audit.search import pages as search
 from audit.timeline import views as timeline
-from audit.timeline.extras import NO_EXTRAS, Extras
+from audit.timeline.extras import NO_EXTRAS, Extras, mount
 from audit.views import Labels, changing, guarded
 
 _NUMBER = r"(?P<number>(?:x\d{3}/)*\d{3})(?:\.p/(?P<width>[1-9]\d{0,2}))?"
@@ -25,11 +28,14 @@ log_urls = [
 ]
 
 
-def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern], str]:
+def pages(labels: Labels, extras: Extras = NO_EXTRAS, readers: Readers = NOBODY_THERE) -> tuple[list[URLPattern], str]:
     """Return the pages and their namespace, for ``include()``.
 
     labels: names for references, where there are any. extras: what else timelines tell of them.
+    readers: who may read the log, for reports that are scheduled.
     """
+
+    mount(labels, extras)
 
     def page(route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
         return path(route, guarded(view, labels=labels), name=name)
@@ -51,8 +57,14 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
         path("<int:index>/personal/", keeping.posted(keeping.reveal_view), name="reveal"),
         path("personal/", keeping.asked(keeping.find_view, labels=labels), name="find-personal"),
+        *schedules_urls.pages(labels, readers),
         *exports_urls.pages(labels),
         *feeds_urls.pages,
+        path(
+            "timeline/<slug:kind>/<path:ref>/story.pdf",
+            guarded(story.story_pdf, labels=labels, extras=extras),
+            name="story-pdf",
+        ),
         path("txn/<str:txn>/", guarded(timeline.redirect_view), name="timeline"),
         path(
             "timeline/<slug:kind>/<path:ref>/",

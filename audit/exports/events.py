@@ -60,3 +60,15 @@ class ExportDeleted(Event, type="audit.export.deleted", title="Export of the log
 
     export: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoryTaken(Event, type="audit.story.taken", title="Story taken from the log as a PDF", tone="info"):
+    """Somebody took a story away on paper. kind, of: what it tells of. pdf_hash: SHA-256 of the file."""
+
+    kind: str
+    of: str
+    entries: int
+    first: int
+    last: int
+    pdf_hash: str

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
+from django.conf import settings
+
 Transactions = Callable[[str, str], Sequence[str]]
+Labels = Callable[[Collection[str]], Mapping[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,3 +63,25 @@ class Extras:
 
 
 NO_EXTRAS = Extras()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mounted:
+    """What the pages were mounted with. labels: names for references, where there are any."""
+
+    labels: Labels
+    extras: Extras
+
+
+_mounted: list[Mounted] = []
+
+
+def mount(labels: Labels, extras: Extras) -> None:
+    """Remember what the pages are mounted with, for the faces that are no pages: the API, workers, commands."""
+    _mounted[:] = [Mounted(labels=labels, extras=extras)]
+
+
+def mounted() -> Mounted:
+    """Return it. The addresses are loaded first: they mount the pages, and every room with its kinds of entries."""
+    import_module(settings.ROOT_URLCONF)
+    return _mounted[0] if _mounted else Mounted(labels=_nothing, extras=NO_EXTRAS)

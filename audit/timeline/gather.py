@@ -30,16 +30,20 @@ _CHANGES_OF_ALL = ("policy.version.activated",)
 
 @dataclass(frozen=True, kw_only=True)
 class Gathered:
-    """Entries in the order of the log. later, earlier: the index to go on from, None at the end."""
+    """Entries in the order of the log. later, earlier: the index to go on from, None at the end.
+
+    is_cut: a reference leads to more transactions, or more changed meanwhile, than are looked at; no page shows the rest.
+    """
 
     entries: tuple[EntryView, ...]
     later: int | None = None
     earlier: int | None = None
+    is_cut: bool = False
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing is left out."""
-        return self.later is None and self.earlier is None
+        return self.later is None and self.earlier is None and not self.is_cut
 
 
 def gather(
@@ -50,24 +54,31 @@ def gather(
     now: datetime,
     after: int | None = None,
     before: int | None = None,
+    below: int | None = None,
     transactions: Transactions | None = None,
 ) -> Gathered:
-    """Return the entries of a story. transactions: of a reference that entries don't name, by kind and reference."""
+    """Return the entries of a story. below: no entry from this index on, as if the log had ended there.
+
+    transactions: of a reference that entries don't name, by kind and reference.
+    """
+    kept = scope.restrict(Entry.objects.all() if below is None else Entry.objects.filter(index__lt=below))
     if kind in ("agent", "person"):
-        return _newest(_about(kind, ref, scope), before)
-    rows = _rows(kind, ref, scope, now=now, transactions=transactions)
+        return _newest(_about(kind, ref, kept), before)
+    rows, is_cut = _rows(kind, ref, kept, scope=scope, now=now, below=below, transactions=transactions)
     start = rows.filter(index__gt=after) if after is not None else rows
     found = list(start.order_by("index")[: PAGE + 1])
     page, more = found[:PAGE], len(found) > PAGE
     views = views_of(page)
     if views:
-        changes = _changes(views, scope, is_last=not more)
+        changes = _changes(views, kept, is_last=not more)
+        is_cut = is_cut or len(changes) >= CHANGES_MAX
         seen = {view.index for view in views}
         views = sorted([*views, *(each for each in changes if each.index not in seen)], key=lambda view: view.index)
     return Gathered(
         entries=tuple(views),
         later=page[-1].index if more else None,
         earlier=-1 if after is not None and views else None,
+        is_cut=is_cut,
     )
 
 
@@ -93,13 +104,15 @@ def _happened(entry: EntryView, part: str) -> Happened:
         action=entry.action,
         decision=entry.decision,
         txn=entry.txn,
+        posture=entry.posture,
+        remediation=entry.remediation,
         data=entry.data,
     )
 
 
-def _about(kind: str, ref: str, scope: Scope) -> QuerySet[Entry]:
+def _about(kind: str, ref: str, kept: QuerySet[Entry]) -> QuerySet[Entry]:
     column = "agent" if kind == "agent" else "subject"
-    return scope.restrict(Entry.objects.filter(Q(**{column: ref}) | Q(by=ref)))
+    return kept.filter(Q(**{column: ref}) | Q(by=ref))
 
 
 def _newest(rows: QuerySet[Entry], before: int | None) -> Gathered:
@@ -113,22 +126,32 @@ def _newest(rows: QuerySet[Entry], before: int | None) -> Gathered:
     )
 
 
-def _rows(kind: str, ref: str, scope: Scope, *, now: datetime, transactions: Transactions | None) -> QuerySet[Entry]:
-    entries = scope.restrict(Entry.objects.all())
+def _rows(
+    kind: str,
+    ref: str,
+    kept: QuerySet[Entry],
+    *,
+    scope: Scope,
+    now: datetime,
+    below: int | None,
+    transactions: Transactions | None,
+) -> tuple[QuerySet[Entry], bool]:
+    """Return the entries of a transaction, or of all that a reference leads to; and whether it leads to still more."""
     if kind == "txn":
-        return entries.filter(txn=ref)
-    named = newest(parse(f'{_BY_REFERENCE[kind]}:"{ref}"', now), limit=PAGE_MAX, scope=scope)
+        return kept.filter(txn=ref), False
+    named = newest(parse(f'{_BY_REFERENCE[kind]}:"{ref}"', now), below, PAGE_MAX, scope=scope)
     given = list(transactions(kind, ref)) if transactions else []
-    txns = list(dict.fromkeys([*given, *(each.txn for each in named if each.txn)]))[:TRANSACTIONS_MAX]
-    return entries.filter(Q(index__in=[each.index for each in named]) | Q(txn__in=txns))
+    txns = list(dict.fromkeys([*given, *(each.txn for each in named if each.txn)]))
+    rows = kept.filter(Q(index__in=[each.index for each in named]) | Q(txn__in=txns[:TRANSACTIONS_MAX]))
+    return rows, len(named) >= PAGE_MAX or len(txns) > TRANSACTIONS_MAX
 
 
-def _changes(views: Sequence[EntryView], scope: Scope, *, is_last: bool) -> list[EntryView]:
+def _changes(views: Sequence[EntryView], kept: QuerySet[Entry], *, is_last: bool) -> list[EntryView]:
     """Return what changed the authority of a story's agents between its first and its last entry, or soon after it."""
     types = [type for type, event in vocabulary().items() if event.part == "change"]
     agents = {view.agent for view in views if view.agent}
     about = Q(type__in=types, agent__in=agents) | Q(type__in=_CHANGES_OF_ALL)
-    rows = scope.restrict(Entry.objects.filter(about, index__gt=views[0].index, txn=None))
+    rows = kept.filter(about, index__gt=views[0].index, txn=None)
     meanwhile = views_of(rows.filter(index__lt=views[-1].index).order_by("index")[:CHANGES_MAX])
     if not is_last:
         return meanwhile

@@ -29,6 +29,8 @@ class Happened:
     action: str | None
     decision: str | None
     txn: str | None
+    posture: str | None = None
+    remediation: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -68,10 +68,20 @@ class Drawing:
     arrows: tuple[Arrow, ...]
 
 
-def lay_out(story: Story, *, names: Mapping[str, str], words: Mapping[int, str], clocks: Mapping[int, str]) -> Drawing:
-    """Return the drawing of a story. names: of parties. words, clocks: what each step is called and when, by its number."""
+def lay_out(
+    story: Story,
+    *,
+    names: Mapping[str, str],
+    words: Mapping[int, str],
+    clocks: Mapping[int, str],
+    room: int = ROOM,
+) -> Drawing:
+    """Return the drawing of a story. names: of parties. words, clocks: what each step is called and when, by its number.
+
+    room: pixels that the lanes share before they are as narrow as names can bear.
+    """
     # As wide as a window has room for, as narrow as names can bear; beyond that the diagram scrolls.
-    step_x = min(LANE_MAX, max(LANE_MIN, ROOM // max(len(story.parties), 1)))
+    step_x = min(LANE_MAX, max(LANE_MIN, room // max(len(story.parties), 1)))
     middles = {party: TIME + step_x // 2 + place * step_x for place, party in enumerate(story.parties)}
     lanes = tuple(_lane(party, names.get(party, party), middles[party], step_x) for party in story.parties)
     width = TIME + len(lanes) * step_x + 8

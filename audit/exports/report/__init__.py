@@ -1,13 +1,10 @@
 """The PDF report of an export: what was asked, how complete and how strong it is, counts, and the first entries.
 
-Set by typst from a template of ours. Whatever comes from the log or from people goes in as JSON and is laid out as text,
-so that nothing in it can be typst. PDF/A-2a and PDF/UA-1: it must be readable in twenty years, and by a screen reader.
+Set by ``audit.typesetting``.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import typst
-
 from audit.exports.entries import Item, title_of
 from audit.exports.mappings.kinds import is_failure
 from audit.exports.report.wording import COMPLETENESS, GAPS, HOW, STRENGTH, TRUTH, WORDS
-
-log = logging.getLogger(__name__)
+from audit.typesetting import pdf
 
 NAME = "report.pdf"
 TEMPLATE = Path(__file__).with_name("report.typ")
@@ -29,7 +23,6 @@ LISTED_MAX = 300  # entries printed; the bundle holds all
 DISTINCT_MAX = 10_000  # of what is counted, so that memory stays flat
 TOP = 15
 BARS_MAX = 62
-STANDARDS = ["a-2a", "ua-1"]
 _TONES = {"allow": "yes", "approve": "yes", "deny": "no", "ask": "waiting"}
 
 
@@ -64,32 +57,14 @@ class Tally:
 
 def write(folder: Path, manifest: Mapping[str, Any], tally: Tally, *, at: datetime) -> None:
     """Write the report into the bundle's folder. manifest: as far as it is known before the files are hashed."""
-    source = TEMPLATE.read_bytes()
-    data = json.dumps(_data(manifest, tally, at))
-    (folder / NAME).write_bytes(_set(source, data))
+    (folder / NAME).write_bytes(pdf(TEMPLATE, _data(manifest, tally), at=at))
 
 
-def _set(source: bytes, data: str) -> bytes:
-    try:
-        return _compiled(source, data, STANDARDS)
-    except typst.TypstError as error:
-        # A letter that no font here has can't be archived; it can still be printed, as a box.
-        log.warning("the report is no PDF/A: %s", error)
-        return _compiled(source, data, [])
-
-
-def _compiled(source: bytes, data: str, standards: list[str]) -> bytes:
-    made = typst.compile(source, format="pdf", sys_inputs={"data": data}, pdf_standards=standards)  # type: ignore[call-overload]
-    assert isinstance(made, bytes)
-    return made
-
-
-def _data(manifest: Mapping[str, Any], tally: Tally, at: datetime) -> dict[str, Any]:
+def _data(manifest: Mapping[str, Any], tally: Tally) -> dict[str, Any]:
     return {
         "title": manifest["title"],
         "product": manifest["product"],
         "export": manifest["export"],
-        "made": {"year": at.year, "month": at.month, "day": at.day},
         "words": WORDS,
         "asked": _asked(manifest),
         "sets": [{"facts": _set_facts(each)} for each in manifest["sets"]],

@@ -185,11 +185,11 @@ def test_a_timeline_tells_one_story_in_its_order_and_records_that_it_was_read(
     told: Sequencer, caught: list[dict[str, Any]]
 ) -> None:
     ask(timeline.story_view, kind="txn", ref="txn_1")
-    assert [line.entries for line in caught[0]["lines"]] == [(61,), (62,)]
+    assert [line.entries for line in caught[0]["told"].lines] == [(61,), (62,)]
     assert decode(bytes(InboxRow.objects.get().payload))["data"] == {"page": "timeline", "at": "txn_1", "query": []}
     for kind, ref, count in (("agent", COURIER, 2), ("person", "usr_ada", 2)):
         ask(timeline.story_view, kind=kind, ref=ref)
-        assert len(caught[-1]["lines"]) == count
+        assert len(caught[-1]["told"].lines) == count
     for kind, ref in (("txn", "txn_none"), ("txn", "a b"), ("colour", "red"), ("grant", "grt_none"), ("trace", '"')):
         with pytest.raises(Http404):
             ask(timeline.story_view, kind=kind, ref=ref)
@@ -204,10 +204,10 @@ def test_a_long_story_is_told_a_page_at_a_time(
     monkeypatch.setattr(gather, "RECENT", 1)
     for kind, ref, first, second in (("txn", "txn_1", 61, 62), ("agent", COURIER, 62, 61)):
         ask(timeline.story_view, kind=kind, ref=ref)
-        assert [line.entries for line in caught[-1]["lines"]] == [(first,)]
+        assert [line.entries for line in caught[-1]["told"].lines] == [(first,)]
         onward = caught[-1]["later"] or caught[-1]["earlier"]
         ask(timeline.story_view, query=onward, kind=kind, ref=ref)
-        assert [line.entries for line in caught[-1]["lines"]] == [(second,)]
+        assert [line.entries for line in caught[-1]["told"].lines] == [(second,)]
 
 
 def test_who_sees_a_part_of_the_log_sees_that_part_of_a_story(told: Sequencer) -> None:

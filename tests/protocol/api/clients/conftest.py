@@ -114,6 +114,7 @@ def _fill(steward: Steward) -> None:
             "approval-requests": steward.call("GET", "approval-requests/").json()["items"][0]["ref"],
             "audit-entries": "0",
             "audit-exports": steward.made("audit-exports/", {"first": 0, "end": 1})["ref"],
+            "audit-schedules": steward.made("audit-schedules/", {"name": "Aimed", "every": "day"})["ref"],
             "compliance": "none",
             "events": "none",
             "findings": "fnd_none",
