@@ -23,6 +23,7 @@ from audit.access import Scope, scope_of_caller
 from audit.errors import LogError
 from audit.events import LogViewed
 from audit.exports import api as exports
+from audit.exports.packs import api as packs
 from audit.exports.story import api as stories
 from audit.forms import FilterForm
 from audit.search.errors import QueryError
@@ -124,7 +125,7 @@ class EntryViewSet(ViewSet):
 
 
 routes: list[tuple[str, type[ViewSet], str]] = [("audit-entries", EntryViewSet, "audit-entry")]
-routes += [*exports.routes, *stories.routes]
+routes += [*exports.routes, *packs.routes, *stories.routes]
 
 
 def _asked(request: Request) -> Query:

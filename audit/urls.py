@@ -54,7 +54,7 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
         path("<int:index>/personal/", keeping.posted(keeping.reveal_view), name="reveal"),
         path("personal/", keeping.asked(keeping.find_view, labels=labels), name="find-personal"),
-        *exports_urls.pages(labels),
+        *exports_urls.pages(labels, extras),
         *feeds_urls.pages,
         path(
             "timeline/<slug:kind>/<path:ref>/story.pdf",

@@ -77,6 +77,7 @@ TABLE: dict[str, Errors] = {
     "grants_impact_create": (GrantRefused,),
     "audit_exports_create": (),
     "audit_exports_end_create": (),
+    "audit_packs_create": (),
     "people_create": (people.EmailTaken, people.FieldRefused),
     "people_give_role_create": (people.FieldRefused,),
     "people_end_role_create": (people.NotHeld, people.FieldRefused),
