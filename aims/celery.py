@@ -40,6 +40,7 @@ SWEEPS = {
     "audit.index_words": timedelta(hours=1),
     "audit.add_up_counts": timedelta(hours=1),
     "audit.run_exports": timedelta(seconds=5),
+    "audit.run_schedules": timedelta(seconds=30),
     "audit.deliver_feeds": timedelta(seconds=2),
     "audit.expire_exports": timedelta(minutes=10),
     "authorization.expire_registrations": timedelta(hours=1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from aims.console import health, labels, story
+from aims.console import health, labels, reporting, story
 from aims.console.api import metadata, schema
 from aims.console.api import urls as api
 from audit import urls as audit_urls
@@ -25,7 +25,7 @@ urlpatterns = [
     path("", include("aims.observability.urls")),
     path("", include("aims.people.urls")),
     path("", include("approvals.urls")),
-    path("audit/", include(audit_urls.pages(labels.of, story.EXTRAS))),
+    path("audit/", include(audit_urls.pages(labels.of, story.EXTRAS, reporting.READERS))),
 ]
 
 handler400 = "aims.console.views.bad_request"

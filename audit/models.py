@@ -277,6 +277,8 @@ class FailureCount(models.Model):
 
 
 from audit.exports.models import Export as Export  # noqa: E402  its table is one of this app's
+from audit.exports.schedules.models import Schedule as Schedule  # noqa: E402
+from audit.exports.schedules.models import ScheduleRun as ScheduleRun  # noqa: E402
 from audit.feeds.models import Feed as Feed  # noqa: E402
 from audit.keeping.models import Erasure as Erasure  # noqa: E402
 from audit.keeping.models import Gone as Gone  # noqa: E402

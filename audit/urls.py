@@ -9,6 +9,8 @@ from django.urls import URLPattern, path, re_path
 
 from audit import endpoints, integrity, views
 from audit.exports import urls as exports_urls
+from audit.exports.schedules import urls as schedules_urls
+from audit.exports.schedules.readers import NOBODY_THERE, Readers
 from audit.exports.story import views as story
 from audit.feeds import urls as feeds_urls
 from audit.keeping import views as keeping
@@ -26,10 +28,11 @@ log_urls = [
 ]
 
 
-def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern], str]:
+def pages(labels: Labels, extras: Extras = NO_EXTRAS, readers: Readers = NOBODY_THERE) -> tuple[list[URLPattern], str]:
     """Return the pages and their namespace, for ``include()``.
 
     labels: names for references, where there are any. extras: what else timelines tell of them.
+    readers: who may read the log, for reports that are scheduled.
     """
 
     mount(labels, extras)
@@ -54,6 +57,7 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS) -> tuple[list[URLPattern],
         path("<int:index>/proof", guarded(views.proof_view), name="proof"),
         path("<int:index>/personal/", keeping.posted(keeping.reveal_view), name="reveal"),
         path("personal/", keeping.asked(keeping.find_view, labels=labels), name="find-personal"),
+        *schedules_urls.pages(labels, readers),
         *exports_urls.pages(labels, extras),
         *feeds_urls.pages,
         path(

@@ -298,25 +298,39 @@ class AccessToken(AbstractAccessToken):
     )
     audience = models.CharField(max_length=2048, blank=True)
     authorization_details = models.JSONField(null=True)
-    request = models.ForeignKey(ApprovalRequest, models.PROTECT, null=True, related_name="tokens")
+    request = models.ForeignKey(ApprovalRequest, models.PROTECT, null=True, related_name="tokens", db_index=False)
     code = models.ForeignKey(
-        settings.OAUTH2_PROVIDER_GRANT_MODEL, models.PROTECT, null=True, related_name="tokens", help_text="its family"
+        settings.OAUTH2_PROVIDER_GRANT_MODEL,
+        models.PROTECT,
+        null=True,
+        related_name="tokens",
+        db_index=False,
+        help_text="its family",
     )
     issued_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     parent = models.ForeignKey(
-        "self", models.PROTECT, null=True, related_name="children", help_text="RFC 8693: subject"
+        "self", models.PROTECT, null=True, related_name="children", db_index=False, help_text="RFC 8693: subject"
     )
     root_ref = models.CharField(max_length=40, blank=True, default="", db_default="", db_index=True)
     depth = models.PositiveSmallIntegerField(default=0, db_default=0)
     act = models.JSONField(null=True, help_text="who acts, and who did before; RFC 8693 §4.1")
     may_act = models.JSONField(null=True, help_text="who alone may exchange it; RFC 8693 §4.4")
     foreign = models.ForeignKey(
-        "ForeignServer", models.PROTECT, null=True, related_name="tokens", help_text="whose word it was issued on"
+        "ForeignServer",
+        models.PROTECT,
+        null=True,
+        related_name="tokens",
+        db_index=False,
+        help_text="whose word it was issued on",
     )
 
     class Meta(AbstractAccessToken.Meta):
-        pass
+        # Most tokens come from none of these, and each token is one insert into each index that it stands in.
+        indexes = [
+            models.Index(name=f"authorization_token_{name}", fields=[name], condition=Q(**{f"{name}__isnull": False}))
+            for name in ("request", "code", "parent", "foreign")
+        ]
 
     def is_expired(self) -> bool:
         """Return whether it counts no more; the toolkit, which asks here, knows neither the mark nor the agent."""

@@ -15,6 +15,7 @@ from aims.identifier.models import Agent, Resource
 from aims.kit import clock
 from aims.kit.ids import digest
 from aims.people.models import Role, RoleHolding, User
+from audit.read import scope_of
 
 LIST_MAX = 200
 CIBA = "urn:openid:params:grant-type:ciba"
@@ -57,13 +58,22 @@ def decided_today(person: User, *, limit: int = 50) -> list[ApprovalRequest]:
 def request_for(person: User, ref: str) -> ApprovalRequest | None:
     """Return a request that this person may see: one they may or could decide, asked for, answer for, or audit."""
     found = ApprovalRequest.objects.filter(ref=ref).select_related("agent", "subject", "agent__owner")
-    return _visible_to(person, found).first()
+    return requests_visible_to(person, found).first()
 
 
 def seen_among(person: User, requests: Iterable[ApprovalRequest]) -> set[int]:
     """Return the primary keys of those of these requests that this person may see, as ``request_for`` has it."""
     these = ApprovalRequest.objects.filter(pk__in=[request.pk for request in requests])
-    return set(_visible_to(person, these).values_list("pk", flat=True))
+    return set(requests_visible_to(person, these).values_list("pk", flat=True))
+
+
+def requests_visible_to(person: User, requests: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:
+    """Return those of these requests that a person may see: theirs, and those that their seat before the log opens."""
+    scope = scope_of(person)
+    if scope.is_whole:
+        return requests
+    opened = scope.condition(at="opened_at", agent="agent__identifier")
+    return requests.filter(Q(eligible=person) | Q(subject=person) | Q(agent__owner=person) | opened).distinct()
 
 
 def may_decide(person: User, request: ApprovalRequest) -> bool:
@@ -210,12 +220,6 @@ def history_of(agent: Agent, subject: User, *, now: datetime, days: int = 30) ->
     counts = dict(ended.values_list("state").annotate(Count("pk")))
     yes = counts.get(RequestState.APPROVED, 0) + counts.get(RequestState.REDEEMED, 0)
     return History(approved=yes, denied=counts.get(RequestState.DENIED, 0), days=days)
-
-
-def _visible_to(person: User, requests: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:
-    if person.has_role(Role.AUDITOR) or person.has_role(Role.ADMIN):
-        return requests
-    return requests.filter(Q(eligible=person) | Q(subject=person) | Q(agent__owner=person)).distinct()
 
 
 def _waiting(person: User) -> QuerySet[ApprovalRequest]:

@@ -1,4 +1,5 @@
-"""What the console wires together for others: the log's feeds reach their receivers by the one fetcher and its rules."""
+"""What the console wires together for others: the log's feeds reach their receivers by the one fetcher and its rules, and
+its scheduled reports reach people by mail."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ import socket
 from celery import shared_task
 
 from aims.console.jobs import ask
+from aims.console.reporting import READERS
 from aims.kit import fetch
+from audit.exports.schedules.running import sweep
 from audit.feeds.delivering import Network, deliver_due, utc_now
 
 
@@ -15,6 +18,12 @@ from audit.feeds.delivering import Network, deliver_due, utc_now
 def deliver_feeds() -> None:
     """Give every feed that is due what came since; what stays over is found by the next tick."""
     deliver_due(Network(ask=ask, connect=connect), now=utc_now)
+
+
+@shared_task(name="audit.run_schedules")
+def run_schedules() -> None:
+    """Begin the reports of the log that are due, and tell who wants to know how they ended."""
+    sweep(READERS, now=utc_now)
 
 
 def connect(host: str, port: int, *, is_tls: bool) -> socket.socket:

@@ -6,6 +6,7 @@ from django.db.models import Q, QuerySet
 
 from aims.identifier.models import Agent, Resource, ResourceAction, TrustDomain
 from aims.people.models import User
+from audit.read import scope_of
 
 
 def agent_named(identifier: str) -> Agent | None:
@@ -14,11 +15,12 @@ def agent_named(identifier: str) -> Agent | None:
 
 
 def agents_visible_to(person: User) -> QuerySet[Agent]:
-    """Return the agents a person may see: all of them for admins and auditors, else those they answer for."""
-    agents = Agent.objects.select_related("owner", "trust_domain")
-    if person.has_role("admin") or person.has_role("auditor"):
-        return agents
-    return agents.filter(owner=person)
+    """Return the agents a person may see: those they answer for, and those that their seat before the log opens.
+
+    That is all of them for admins, and for auditors whose seat names no agents.
+    """
+    agents, opened = Agent.objects.select_related("owner", "trust_domain"), scope_of(person).agents
+    return agents if opened is None else agents.filter(Q(owner=person) | Q(identifier__in=opened))
 
 
 def resource_named(identifier: str) -> Resource | None:

@@ -1,7 +1,7 @@
 """Group commit: one thread writes whatever has gathered while it wrote what came before, in one transaction.
 
-There is no timer: an idle process writes a batch of one at once, and a loop hands over together what it decided in one turn.
-It knows no OAuth; what a row is, how many are written
+There is no timer: an idle process writes a batch of one at once. A loop hands over together what it decides in turns that
+each bring more, for LINGER_S at most. It knows no OAuth; what a row is, how many are written
 and how one is found again is the writer's. Sharing a commit means sharing a fate, so every way to fail has its answer here:
 
 - a row that the database refuses: the batch is halved until it stands alone, and the others are written;
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_MAX = 512  # rows that wait
 BATCH_MAX = 256  # rows of one transaction
+LINGER_S = 0.002  # of what a busy loop decided, for what it decides next: they share a commit
 WAITED_MAX_S = 0.25  # by the oldest row that waits; then nobody else is let in
 RETRY_S = 1  # between two looks at a database that is down; also what clients are told
 DRAIN_S = 5.0  # for what waits when the process stops
@@ -117,7 +118,7 @@ class Committer(Generic[R, O]):
         told: asyncio.Future[O] = loop.create_future()
         arriving = self._arriving.setdefault(loop, [])
         if not arriving:  # behind all that is ready now: a commit costs more than a row, and a wake-up more than a list
-            loop.call_soon(self._put_arrived, loop)
+            loop.call_soon(self._put_arrived, loop, 0)
         arriving.append(_Waiting(row, told, loop))  # type: ignore[arg-type]
         return await told
 
@@ -143,8 +144,12 @@ class Committer(Generic[R, O]):
             self._refuse()
             self._enqueue(waiting)
 
-    def _put_arrived(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Put what a loop decided in one turn; refuse what there is no room for."""
+    def _put_arrived(self, loop: asyncio.AbstractEventLoop, before: int) -> None:
+        """Put what a loop decided, unless its last turn brought more; refuse what there is no room for. before: how many it was."""
+        arrived = self._arriving[loop]
+        if len(arrived) > before and time.monotonic() - arrived[0].since < LINGER_S:
+            loop.call_soon(self._put_arrived, loop, len(arrived))
+            return
         refused = list[tuple[Future[object] | asyncio.Future[object], Unavailable]]()
         with self._changed:
             for waiting in self._arriving.pop(loop):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
@@ -15,7 +16,7 @@ from rest_framework.response import Response
 
 from aims.kit import clock
 from aims.people import queries, services
-from aims.people.models import Group, User
+from aims.people.models import Group, Role, User
 from aims.people.serializers import (
     GroupSerializer,
     MembershipSerializer,
@@ -34,6 +35,12 @@ class PersonViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     serializer_class = PersonSerializer
     lookup_field = "ref"
     lookup_value_regex = "[a-z0-9_]{1,40}"
+
+    def get_queryset(self) -> QuerySet[User]:
+        """Return everybody; to who acts for somebody who is no admin, that person alone: the pages show no more."""
+        reader: User | None = getattr(self.request.auth, "person", None)
+        people = super().get_queryset()
+        return people.filter(pk=reader.pk) if reader and not reader.has_role(Role.ADMIN) else people
 
     @extend_schema(request=NewPersonSerializer, responses={201: PersonSerializer})
     def create(self, request: Request) -> Response:

@@ -10,6 +10,7 @@ from datetime import datetime
 from audit.exports import services as exports
 from audit.exports.errors import NoSuchExport
 from audit.exports.models import Export
+from audit.exports.schedules import services as schedules
 from audit.models import SavedSearch
 
 BLANK = "(erased)"
@@ -18,7 +19,7 @@ BLANK = "(erased)"
 def forget(person: str, words: Collection[str]) -> None:
     """Blank the questions that name a person, and begin again what is being made; in the caller's transaction.
 
-    Searches that they saved, or that name them, are deleted.
+    Searches that they saved, or that name them, are deleted, and so are their scheduled reports.
 
     words: what the person was called. A bundle in the making may hold what was read before: its worker finds out that it
     lost the job, and the next one reads again.
@@ -29,6 +30,7 @@ def forget(person: str, words: Collection[str]) -> None:
         if any(word in told for word in wanted):
             _blank(row)
     Export.objects.filter(state="running").update(state="queued", claim="", claimed_until=None)
+    schedules.forget(person, wanted)
     SavedSearch.objects.filter(owner=person).delete()
     for search in SavedSearch.objects.all():
         if any(word in f"{search.name}\n{search.query}".casefold() for word in wanted):

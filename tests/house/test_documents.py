@@ -72,6 +72,8 @@ from audit import (
 )
 from audit import policy as tlog_policy
 from audit.exports import services as exports
+from audit.exports.schedules import running
+from audit.exports.schedules import services as schedules
 from audit.feeds import delivering
 from audit.feeds import services as feeds
 from audit.search import counts, deadline, finding, language, saved
@@ -233,6 +235,9 @@ def _limits() -> list[str]:
         f"policy | {engine.POLICY_MAX_BYTES // kib} KiB |",
         f"feeds of the log | {feeds.FEEDS_MAX}; {delivering.BATCH_MAX} entries or {delivering.BATCH_MAX_BYTES // kib} KiB a batch,"
         f" {delivering.BATCHES_MAX} batches a turn; tried again after {', '.join(map(str, delivering.BACK_OFF_S))} s |",
+        f"scheduled reports of the log | {schedules.SCHEDULES_MAX_OWNER} of one owner, {schedules.SCHEDULES_MAX} in all;"
+        f" {schedules.TELLS_MAX} people told; begun {schedules.SETTLED_AFTER.seconds // 60} minutes after the period is over;"
+        f" a mail is tried again after {', '.join(map(str, running.TELL_AGAIN_S))} s; the newest {running.RUNS_KEPT} runs are kept |",
         f"exports of the log | {exports.OPEN_MAX_PERSON} of one person wait or run, {exports.OPEN_MAX} in all; no limit on"
         f" entries; kept for {exports.KEPT_FOR.days} days; a worker that says nothing for {exports.LEASE.seconds // 60} minutes"
         f" is taken for dead, {exports.TRIES_MAX} tries |",

@@ -79,16 +79,16 @@ def pay(db: None) -> Resource:
 @pytest.fixture
 def courier(ada: User, pay: Resource) -> Acting:
     """The good agent: active, Ada's, with a grant of hers."""
-    return _agent("courier", ada, pay)
+    return acting("courier", ada, pay)
 
 
 @pytest.fixture
 def magpie(ada: User, pay: Resource) -> Acting:
     """The agent that was suspended."""
-    acting = _agent("magpie", ada, pay)
-    stopping.suspend_agent(acting.agent, reason="It stole.", by=BY, now=clock.now())
-    acting.agent.refresh_from_db()
-    return acting
+    thief = acting("magpie", ada, pay)
+    stopping.suspend_agent(thief.agent, reason="It stole.", by=BY, now=clock.now())
+    thief.agent.refresh_from_db()
+    return thief
 
 
 @pytest.fixture
@@ -114,7 +114,8 @@ def someone(name: str, *roles: str) -> User:
     return person
 
 
-def _agent(name: str, owner: User, resource: Resource) -> Acting:
+def acting(name: str, owner: User, resource: Resource) -> Acting:
+    """Return an agent of somebody's, with its key and a grant of theirs for everything there."""
     now, machine = clock.now(), Machine(f"spiffe://{DOMAIN}/agent/{name}")
     command = identifier.RegisterAgent(
         identifier=machine.client_id, name=name.title(), purpose="Pays", contact=f"ops@{DOMAIN}", owner=owner

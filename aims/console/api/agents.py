@@ -8,6 +8,7 @@ from typing import Any
 
 import django_filters
 from django.db import transaction
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -30,6 +31,7 @@ from aims.console.management import may_manage
 from aims.console.registering import Keys
 from aims.credentials import queries as keys
 from aims.identifier.models import Agent, AgentState
+from aims.identifier.queries import agents_visible_to
 from aims.identifier.services import RegisterAgent, UpdateAgent
 
 Verb = Callable[..., None]
@@ -56,6 +58,11 @@ class AgentViewSet(ApiViewSet):
     serializer_class = AgentSerializer
     filterset_class = AgentFilter
     is_versioned = True
+
+    def get_queryset(self) -> QuerySet[Agent]:
+        """Return the agents that whoever the caller acts for may see."""
+        agents = super().get_queryset()
+        return agents.filter(pk__in=agents_visible_to(self.reader).values("pk")) if self.reader else agents
 
     @extend_schema(request=NewAgentSerializer, responses={201: AgentSerializer})
     def create(self, request: Request) -> Response:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import django_filters
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aims.authorization.models import ApprovalRequest
+from aims.authorization.queries import requests_visible_to
 from aims.authorization.states import RequestState
 from aims.console.api.base import ApiViewSet, checked
 from aims.console.api.serializers import (
@@ -57,3 +59,8 @@ class RequestViewSet(ApiViewSet):
     serializer_class = RequestSerializer
     filterset_class = RequestFilter
     is_newest_first = True
+
+    def get_queryset(self) -> QuerySet[ApprovalRequest]:
+        """Return the requests that whoever the caller acts for may see."""
+        requests = super().get_queryset()
+        return requests_visible_to(self.reader, requests) if self.reader else requests

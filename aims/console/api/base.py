@@ -15,6 +15,7 @@ from rest_framework.viewsets import GenericViewSet
 from aims.console.api.auth import Caller
 from aims.console.errors import JSONRefused, StateChanged
 from aims.kit import clock
+from aims.people.models import User
 
 _CHANGING = ("PATCH", "PUT")
 
@@ -41,6 +42,12 @@ class ApiViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
         caller = self.request.auth
         assert isinstance(caller, Caller), "no permission class lets anybody else in"
         return caller.client_id
+
+    @property
+    def reader(self) -> User | None:
+        """Return the person for whom the caller acts, as whom it reads; None where it acts for itself."""
+        caller = self.request.auth
+        return caller.person if isinstance(caller, Caller) else None
 
     @property
     def now(self) -> datetime:

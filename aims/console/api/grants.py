@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import django_filters
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.http import parse_etags
 from drf_spectacular.types import OpenApiTypes
@@ -28,6 +30,7 @@ from aims.authorization.services.grants import (
     revoke_grant,
 )
 from aims.authorization.services.metering import lineage_of
+from aims.console.api.auth import Caller
 from aims.console.api.base import ApiViewSet, checked, etag_of
 from aims.console.api.filters import FlagFilter
 from aims.console.api.grant_serializers import (
@@ -42,8 +45,10 @@ from aims.console.api.grant_serializers import (
 )
 from aims.console.errors import ManagedByPeople, QueryRefused, StateChanged
 from aims.console.management import audience
+from aims.console.registry.rights import hops_seen, may_end, paths_seen, scope_on, visible_to
 from aims.identifier.models import Resource
 from aims.kit import clock
+from audit.read import EVERYTHING, scope_of
 
 _WHO = [
     OpenApiParameter("resource", OpenApiTypes.STR, required=True, description="Reference of the resource."),
@@ -75,6 +80,11 @@ class GrantViewSet(ApiViewSet):
     serializer_class = GrantSerializer
     filterset_class = GrantFilter
     is_versioned = True
+
+    def get_queryset(self) -> QuerySet[DelegationGrant]:
+        """Return the grants that whoever the caller acts for may see."""
+        grants = super().get_queryset()
+        return grants.filter(pk__in=visible_to(self.reader).values("pk")) if self.reader else grants
 
     @extend_schema(request=NewGrantSerializer, responses={201: GrantSerializer})
     def create(self, request: Request) -> Response:
@@ -111,6 +121,8 @@ class GrantViewSet(ApiViewSet):
         """Read what taking a grant back would end; POST narrower terms to read what these would. Nothing changes."""
         grant: DelegationGrant = self.get_object()
         now = self.now
+        if self.reader and not may_end(self.reader, grant):
+            raise PermissionDenied  # what ends may be others': it is shown to whoever may end it, as on the pages
         if request.method == "POST":
             changes = narrowing(grant, **checked_terms(grant, self._narrower(grant), now=now))
         else:
@@ -124,8 +136,11 @@ class GrantViewSet(ApiViewSet):
         grant: DelegationGrant = self.get_object()
         root = lineage_of(grant)[-1]
         descent = chains.descent_of(root)
+        scope = scope_on(self.reader, grant) if self.reader else EVERYTHING
+        above = {each.pk for each in lineage_of(grant)}
         family = [root, *(each for level in descent.values() for each in level)]
-        found = {"grants": family, "transactions": chains.recent_transactions(grant)}
+        kept = [each for each in family if each.pk in above or scope.covers_agent(each.agent.identifier)]
+        found = {"grants": kept, "transactions": self._transactions(grant)}
         return Response(LineageSerializer(found).data)
 
     @extend_schema(operation_id="grants_who_list", request=None, responses=PathsSerializer, parameters=_WHO)
@@ -138,7 +153,13 @@ class GrantViewSet(ApiViewSet):
         resource = _resource(asked["resource"])
         if resource is None or not resource.actions.filter(name=asked["action"]).exists():
             raise QueryRefused("There is no such action at such a resource.")
-        return Response(PathsSerializer({"items": chains.who_could(resource, asked["action"], now=self.now)}).data)
+        scope = scope_of(self.reader) if self.reader else EVERYTHING
+        paths = paths_seen(scope, chains.who_could(resource, asked["action"], now=self.now))
+        return Response(PathsSerializer({"items": paths}).data)
+
+    def _transactions(self, grant: DelegationGrant) -> list[str]:
+        found, reader = chains.recent_transactions(grant), self.reader
+        return [txn for txn in found if hops_seen(reader, chains.tree_of(txn, now=self.now))] if reader else found
 
     def _narrower(self, grant: DelegationGrant) -> NarrowGrant:
         return NarrowGrant(**narrowed(grant, checked(NarrowedGrantSerializer(data=self.request.data))))
@@ -171,7 +192,9 @@ class ChainViewSet(GenericViewSet[Any]):
     @extend_schema(responses=ChainSerializer)
     def retrieve(self, request: Request, txn: str) -> Response:
         """Read the tokens of a transaction, with what each rests on and what ended it."""
-        tops = chains.tree_of(txn, now=clock.now())
+        tops, caller = chains.tree_of(txn, now=clock.now()), request.auth
+        assert isinstance(caller, Caller), "no permission class lets anybody else in"
+        tops = hops_seen(caller.person, tops) if caller.person else tops
         if not tops:
             raise Http404
         return Response(ChainSerializer({"txn": txn, "hops": [hop for top in tops for hop in top.walk()]}).data)

@@ -27,6 +27,7 @@ TEXTS = {
     405: ("method_not_allowed", "This address does not know the method."),
     406: ("not_acceptable", "Answers are application/json."),
     409: ("conflict", "Somebody else did this at the same moment. Read again, then decide."),
+    412: ("precondition_failed", "Somebody else changed this since you read it. Read it again, then decide."),
     415: ("unsupported_media_type", "Send the body as application/json."),
 }
 

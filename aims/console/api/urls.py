@@ -13,6 +13,7 @@ from rest_framework.routers import SimpleRouter
 
 from aims.authorization.pipeline import with_nonce
 from aims.compliance import api as compliance
+from aims.console import reporting
 from aims.console.api import agents, authority, clients, grants, registry, trust
 from aims.console.api.problems import MEDIA_TYPE, TEXTS
 from aims.kit import clock
@@ -35,6 +36,7 @@ ROUTES: list[tuple[str, Any, str]] = [
     *people.routes,
     *observability.routes,
     *audit.routes,
+    *audit.schedules(reporting.READERS),
     *compliance.routes,
 ]
 View = Callable[..., HttpResponse]

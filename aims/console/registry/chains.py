@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,13 +20,14 @@ from aims.authorization.queries import request_for
 from aims.authorization.services.metering import lineage_of
 from aims.console import labels
 from aims.console.registry.grant_words import Shown, giver, shown
-from aims.console.registry.rights import may_end, sees_all, visible_to
+from aims.console.registry.rights import hops_seen, may_end, paths_seen, reads_log, scope_on, visible_to
 from aims.identifier.models import Resource
 from aims.identifier.queries import agents_visible_to
 from aims.kit import clock
 from aims.people.access import person_of, requires_role, signed_in
 from aims.people.models import User
 from audit import read
+from audit.read import scope_of
 
 WHY = {
     chains.ABOVE: gettext_lazy("ended with the hop above"),
@@ -76,8 +77,8 @@ class Held:
 def chain(request: HttpRequest, txn: str) -> HttpResponse:
     """Show who acted through whom in one transaction; who has no part in it can't tell it from one that is not there."""
     person, now = person_of(request), clock.now()
-    tops = chains.tree_of(txn, now=now)
-    if not tops or not _may_see(person, tops):
+    tops = hops_seen(person, chains.tree_of(txn, now=now))
+    if not tops:
         raise Http404
     links = _links(tops, policies=_policies(txn), seen=_seen_by(person, tops))
     flat = list(_flat(links))
@@ -89,7 +90,7 @@ def chain(request: HttpRequest, txn: str) -> HttpResponse:
         "live": sum(link.hop.is_live for link in flat),
         "broken": next((link for link in flat if link.hop.is_break), None),
         "endable": _endable(person, tops[0], now=now),
-        "may_read_log": sees_all(person),
+        "may_read_log": reads_log(person),
     }
     return render(request, "grants/chain.html", context)
 
@@ -101,13 +102,14 @@ def of_grant(request: HttpRequest, ref: str) -> HttpResponse:
     person, now = person_of(request), clock.now()
     grant: DelegationGrant = get_object_or_404(visible_to(person), ref=ref)
     root = lineage_of(grant)[-1]
-    descent = chains.descent_of(root)
-    rows = {
-        row.grant.pk: row for row in shown([root, *(each for level in descent.values() for each in level)], now=now)
-    }
+    descent, scope = chains.descent_of(root), scope_on(person, grant)
+    above = {each.pk for each in lineage_of(grant)}  # what its authority rests on, whoever's that is
+    family = [root, *(each for level in descent.values() for each in level)]
+    kept = [each for each in family if each.pk in above or scope.covers_agent(each.agent.identifier)]
+    rows = {row.grant.pk: row for row in shown(kept, now=now)}
     visible = set(visible_to(person).filter(pk__in=rows).values_list("pk", flat=True))
-    found = [(txn, chains.tree_of(txn, now=now)) for txn in chains.recent_transactions(grant)]
-    transactions = [(txn, list(tops[0].walk())) for txn, tops in found if tops and _may_see(person, tops)]
+    found = [(txn, hops_seen(person, chains.tree_of(txn, now=now))) for txn in chains.recent_transactions(grant)]
+    transactions = [(txn, list(tops[0].walk())) for txn, tops in found if tops]
     context = {
         "grant": grant,
         "giver": giver(root),
@@ -134,14 +136,15 @@ class WhoForm(forms.Form):
 def who(request: HttpRequest) -> HttpResponse:
     """Show every agent that could do something somewhere, and through whom."""
     form = WhoForm(request.GET if "resource" in request.GET else None)
-    context: dict[str, object] = {"form": form}
+    scope = scope_of(person_of(request))
+    context: dict[str, object] = {"form": form, "is_cut": scope.agents is not None}
     if form.is_valid():
         resource: Resource = form.cleaned_data["resource"]
         actions = list(resource.actions.order_by("name"))
         chosen = next((each for each in actions if each.name == request.GET.get("action")), None)
         context |= {"resource": resource, "actions": actions, "chosen": chosen}
         if chosen is not None:
-            context["paths"] = _ways(chains.who_could(resource, chosen.name, now=clock.now()))
+            context["paths"] = _ways(paths_seen(scope, chains.who_could(resource, chosen.name, now=clock.now())))
     return render(request, "grants/who.html", context, status=422 if form.errors else 200)
 
 
@@ -159,16 +162,6 @@ def _ways(paths: list[Path]) -> list[Way]:
     return [
         Way(path=path, agent=path.grants[0], through=path.grants[1:], giver=giver(path.grants[0])) for path in paths
     ]
-
-
-def _may_see(person: User, tops: list[Hop]) -> bool:
-    hops = [hop for top in tops for hop in top.walk()]
-    return sees_all(person) or any(
-        hop.token.subject_ref == person.ref
-        or (hop.token.agent is not None and hop.token.agent.owner_id == person.pk)
-        or any(grant.from_person_id == person.pk for grant in hop.grants)
-        for hop in hops
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +225,10 @@ def _flat(links: list[Link]) -> list[Link]:
 
 
 def _policies(txn: str) -> dict[str, int]:
-    """Return which version of the policy allowed each token, by ``jti``, as far as the log has numbered it."""
+    """Return which version of the policy allowed each token, by ``jti``, as far as the log has numbered it.
+
+    Looked up for the tokens that are shown only, so whoever sees those sees this of them.
+    """
     entries = read.entries_of_txn(txn, scope=read.EVERYTHING)
     said = [entry.data for entry in entries if {"jti", "policy_version"} <= entry.data.keys()]
     return {str(data["jti"]): int(data["policy_version"]) for data in said}
@@ -257,5 +253,16 @@ def _endable(person: User, top: Hop, *, now: datetime) -> DelegationGrant | None
 
 
 def _held(grant: DelegationGrant, rows: Mapping[int, Shown], descent: Mapping[int, list[DelegationGrant]]) -> Held:
-    below = [_held(child, rows, descent) for child in descent.get(grant.pk, ())]
+    below = [_held(child, rows, descent) for child in _nearest(grant.pk, rows, descent)]
     return Held(row=rows[grant.pk], below=below)
+
+
+def _nearest(
+    pk: int, rows: Mapping[int, Shown], descent: Mapping[int, list[DelegationGrant]]
+) -> Iterator[DelegationGrant]:
+    """Yield what a grant was passed on as; in the place of one that is not shown, what that was passed on as."""
+    for child in descent.get(pk, ()):
+        if child.pk in rows:
+            yield child
+        else:
+            yield from _nearest(child.pk, rows, descent)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from aims.authorization.models import DelegationGrant
 from aims.console import labels
 from audit import read
-from audit.read import EntryView, Filter
+from audit.read import EntryView, Filter, Scope
 
 TYPES = ("authorization.grant.*", "authorization.tokens.*", "authorization.family.*")
 PAGES_MAX = 5  # of the log's pages that are looked through: an agent may hold many grants at one resource
@@ -35,9 +35,9 @@ class History:
     since_at: datetime | None
 
 
-def history_of(grant: DelegationGrant) -> History:
+def history_of(grant: DelegationGrant, *, scope: Scope) -> History:
     """Return the entries about a grant, the newest first, as far back as the log was looked through."""
-    looked = [_looked(grant, kind) for kind in TYPES]
+    looked = [_looked(grant, kind, scope) for kind in TYPES]
     since_at = max((at for _entries, at in looked if at is not None), default=None)
     found = sorted((entry for entries, _at in looked for entry in entries), key=lambda entry: -entry.index)
     return History(told=_told(found), since_at=since_at)
@@ -64,7 +64,7 @@ def _told(found: list[EntryView]) -> list[Told]:
     ]
 
 
-def _looked(grant: DelegationGrant, kind: str) -> tuple[list[EntryView], datetime | None]:
+def _looked(grant: DelegationGrant, kind: str, scope: Scope) -> tuple[list[EntryView], datetime | None]:
     """Return the entries of this type that name the grant, and how far back it was looked; None: to its beginning.
 
     The log is asked by agent, resource and time, which it keeps apart.
@@ -78,7 +78,7 @@ def _looked(grant: DelegationGrant, kind: str) -> tuple[list[EntryView], datetim
     found: list[EntryView] = []
     before: int | None = None
     for _page in range(PAGES_MAX):
-        page = read.latest(wanted, before, read.PAGE_MAX, scope=read.EVERYTHING)
+        page = read.latest(wanted, before, read.PAGE_MAX, scope=scope)
         found += (entry for entry in page if entry.data.get("grant") == grant.ref)
         if len(page) < read.PAGE_MAX:
             return found, None

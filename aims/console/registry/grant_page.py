@@ -27,7 +27,7 @@ from aims.console.registry.forms import put
 from aims.console.registry.grant_forms import NarrowForm
 from aims.console.registry.grant_history import history_of, searched_for
 from aims.console.registry.grant_words import changes_of, depth_words, giver, may, shown, titles_of
-from aims.console.registry.rights import may_end, may_pass_on, sees_all, visible_to
+from aims.console.registry.rights import may_end, may_pass_on, reads_log, scope_on, tokens_seen, visible_to
 from aims.kit import clock
 from aims.kit.errors import AimsError
 from aims.people.access import person_of, signed_in
@@ -63,7 +63,8 @@ def grant_page(request: HttpRequest, ref: str) -> HttpResponse:
     grant = get_object_or_404(visible_to(person), ref=ref)
     (row,) = shown([grant], now=now)
     is_over = row.state in ("revoked", "expired")
-    by = {grant.given_by, grant.revoked_by}
+    by, scope = {grant.given_by, grant.revoked_by}, scope_on(person, grant)
+    children = [each for each in standing.children_of(grant) if scope.covers_agent(each.agent.identifier)]
     context = {
         "grant": grant,
         "row": row,
@@ -74,14 +75,14 @@ def grant_page(request: HttpRequest, ref: str) -> HttpResponse:
         "names": labels.of(by),
         "given_by": labels.of(by).get(grant.given_by, grant.given_by),
         "revoked_by": labels.of(by).get(grant.revoked_by, grant.revoked_by),
-        "tokens": standing.live_tokens(grant, now=now),
+        "tokens": tokens_seen(scope, standing.live_tokens(grant, now=now)),
         "families": list(live_families(now=now).filter(grant=grant)[:SHOWN_MAX]),
-        "children": shown(standing.children_of(grant), now=now),
-        "history": history_of(grant),
+        "children": shown(children, now=now),
+        "history": history_of(grant, scope=scope),
         "log_href": f"{reverse('audit:list')}?{urlencode(searched_for(grant))}",
         "may_end": not is_over and may_end(person, grant),
         "may_pass_on": not is_over and grant.depth > 0 and may_pass_on(person, grant),
-        "may_read_log": sees_all(person),
+        "may_read_log": reads_log(person),
         "is_over": is_over,
     }
     return render(request, "grants/detail.html", context)

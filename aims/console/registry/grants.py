@@ -19,7 +19,7 @@ from aims.authorization.queries import NOTICE_BEFORE, live_grants
 from aims.console.registry.grant_forms import agents_for
 from aims.console.registry.grant_words import Shown, shown
 from aims.console.registry.listing import SearchForm, listed
-from aims.console.registry.rights import may_end, sees_all, visible_to
+from aims.console.registry.rights import may_end, reads_log, sees_all, visible_to
 from aims.identifier.models import Agent
 from aims.kit import clock
 from aims.people.access import person_of, signed_in
@@ -89,6 +89,7 @@ def grant_list(request: HttpRequest) -> HttpResponse:
         "grants": shown(page.rows, now=now),
         "may_give": agents_for(person).exists(),
         "sees_all": sees_all(person),
+        "may_ask_who": reads_log(person),
     }
     return render(request, "grants/list.html", context)
 

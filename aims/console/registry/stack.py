@@ -27,7 +27,7 @@ from aims.console.templatetags import words
 from aims.credentials import queries as keys
 from aims.identifier.models import Agent
 from aims.people.models import User
-from audit.read import EVERYTHING
+from audit.read import EVERYTHING, scope_of
 
 GRANTS_MAX = 200  # of one agent, added up on its page
 
@@ -50,7 +50,8 @@ class Layer:
 
 def stack_of(agent: Agent, *, reader: User, now: datetime, may_mend: bool) -> list[Layer]:
     """Return the layers, top to bottom. may_mend: whether the reader may change the agent."""
-    asked = Asked(period=Period.last(PERIOD_DEFAULT, now=now), scope=EVERYTHING, now=now)
+    scope = EVERYTHING if agent.owner_id == reader.pk else scope_of(reader)
+    asked = Asked(period=Period.last(PERIOD_DEFAULT, now=now), scope=scope, now=now)
     card = scorecard([agent], asked)[0]
     client, has_keys, can_prove = settings_of(agent), card.facts.has_keys, card.facts.can_prove
     is_sound = agent.state == "active" and can_prove

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
 from django.urls import reverse
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from aims.authorization.models import ApprovalRequest, DelegationGrant
 from aims.authorization.services import agents as stopping
 from aims.authorization.services.grants import GiveGrant, NarrowGrant, give_grant, narrow_grant, revoke_grant
-from aims.authorization.services.opening import OpenRequest, open_request
-from aims.authorization.wanted import Action, wanted
 from aims.console.registry import grant_history
-from aims.identifier.models import Agent, Resource
+from aims.identifier.models import Resource
 from aims.kit import clock, nudge
 from aims.kit.nudge import Topic
 from aims.people.models import User
@@ -26,7 +22,8 @@ from audit.sequencer import Sequencer
 from tests.support.cast import Acting, browser_of, someone
 from tests.support.log import log_key as log_key
 from tests.support.log import sequencer as sequencer
-from tests.support.oauth_client import BY, payment
+from tests.support.oauth_client import BY
+from tests.support.requests import asked
 from tests.unit.console.test_grant_page import another, give, narrower, pass_down, path, read_token
 
 pytestmark = pytest.mark.django_db
@@ -43,20 +40,6 @@ def heard() -> Iterator[list[str]]:
     nudge._listeners[:] = kept
 
 
-def ask(agent: Agent, person: User, pay: Resource) -> ApprovalRequest:
-    """Let an agent ask to pay for a person."""
-    (detail,) = json.loads(payment("10.00"))
-    row = pay.actions.get(name="payments.create")
-    action = Action(row.name, row.title, row.detail_type, row.reversibility)
-    items = wanted([detail], scope=(), resource=pay.identifier, actions=[action])
-    command = OpenRequest(
-        door="ciba", agent=agent, subject=person, resource=pay, scope="", wanted=items, details=(detail,),
-        binding_message=None, agent_says=None, requested_expiry_s=None, binding="none",
-    )  # fmt: skip
-    with transaction.atomic():
-        return open_request(command, now=clock.now())
-
-
 @pytest.fixture
 def passed_on(ada: User, courier: Acting, pay: Resource) -> DelegationGrant:
     """Olga answers for Kestrel and passed on what it had to Robin, which is Max's; Robin asks Ada for a payment."""
@@ -67,7 +50,7 @@ def passed_on(ada: User, courier: Acting, pay: Resource) -> DelegationGrant:
         detail_types=("payment_initiation",), until_at=middle.until_at, budget=middle.budget, parent=middle,
     )  # fmt: skip
     grant = give_grant(below, by=olga.ref, now=clock.now())
-    ask(grant.agent, ada, pay)
+    asked(grant.agent, ada, pay)
     return grant
 
 

@@ -292,6 +292,20 @@ async def test_what_a_loop_decides_in_one_turn_is_one_batch(committer: Committer
     assert ledger.batches == [[1, 2, 3], [4], [5, 6]]
 
 
+@pytest.mark.parametrize(("linger_s", "is_one"), [(60, True), (0.01, False)])
+async def test_turns_that_each_bring_more_share_a_commit_but_not_for_long(
+    committer: Committer[int, int], ledger: Ledger, monkeypatch: pytest.MonkeyPatch, linger_s: float, is_one: bool
+) -> None:
+    monkeypatch.setattr(kit, "LINGER_S", linger_s)
+    asked = []
+    for row in range(20):
+        asked.append(asyncio.create_task(committer.submitted(row)))
+        await asyncio.sleep(0)
+        time.sleep(0.005)  # what the loop decides in a turn
+    assert await asyncio.gather(*asked) == [-row for row in range(20)]
+    assert (len(ledger.batches) == 1) is is_one
+
+
 async def test_a_loop_is_refused_only_what_there_is_no_room_for(
     committer: Committer[int, int], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

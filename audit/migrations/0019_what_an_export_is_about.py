@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audit', '0017_how_far_checkpoints_are_thinned'),
+        ('audit', '0018_scheduled_reports'),
     ]
 
     operations = [
