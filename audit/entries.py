@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from audit.canonical import decode
 from audit.models import Entry
@@ -38,7 +38,8 @@ class EntryView:
     canon: bytes
 
 
-class Glimpse(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Glimpse:
     """An entry as a follower sees it that looks at very many: columns, and the bytes that hold the rest."""
 
     index: int

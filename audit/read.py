@@ -43,6 +43,7 @@ from audit.tallies import tallies as tallies
 from audit.tallies import tallies_of as tallies_of
 from audit.timeline.extras import Card as Card
 from audit.timeline.extras import Extras as Extras
+from audit.timeline.extras import Incident as Incident
 from audit.timeline.telling import Timeline as Timeline
 from audit.timeline.telling import timeline as timeline
 
@@ -99,8 +100,8 @@ def glimpses(after: int, upto: int, limit: int, *, types: Collection[str] | None
     rows = scope.restrict(Entry.objects.filter(index__gt=after, index__lte=upto))
     if types is not None:
         rows = rows.filter(type__in=sorted(types))
-    found = rows.order_by("index").values_list(*Glimpse._fields)[:limit]
-    return [Glimpse(*columns[:-1], bytes(columns[-1])) for columns in found]
+    found = rows.order_by("index").values_list(*Glimpse.__slots__)[:limit]
+    return [Glimpse(*columns[:-1], canon=bytes(columns[-1])) for columns in found]
 
 
 def count_after(index: int, *, scope: Scope) -> int:

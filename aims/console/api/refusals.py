@@ -77,6 +77,7 @@ TABLE: dict[str, Errors] = {
     "grants_impact_create": (GrantRefused,),
     "audit_exports_create": (),
     "audit_exports_end_create": (),
+    "audit_packs_create": (),
     "audit_feeds_create": (),
     "audit_feeds_pause_create": (),
     "audit_feeds_resume_create": (),
