@@ -53,18 +53,18 @@ class Glimpse:
     action: str | None
     decision: str | None
     txn: str | None
-    canon: bytes
+    canon: bytes | memoryview
 
 
 class Data(Mapping[str, Any]):
     """The own fields of an entry, read from its bytes when somebody first asks: most are never asked for."""
 
-    def __init__(self, canon: bytes) -> None:
+    def __init__(self, canon: bytes | memoryview) -> None:
         self._canon = canon
 
     @cached_property
     def _read(self) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(self._canon)["data"]
+        said: dict[str, Any] = json.loads(bytes(self._canon))["data"]
         return said
 
     def __getitem__(self, name: str) -> Any:

@@ -101,7 +101,7 @@ def glimpses(after: int, upto: int, limit: int, *, types: Collection[str] | None
     if types is not None:
         rows = rows.filter(type__in=sorted(types))
     found = rows.order_by("index").values_list(*Glimpse.__slots__)[:limit]
-    return [Glimpse(*columns[:-1], canon=bytes(columns[-1])) for columns in found]
+    return [Glimpse(*columns) for columns in found]
 
 
 def count_after(index: int, *, scope: Scope) -> int:
