@@ -283,6 +283,8 @@ SPECTACULAR_SETTINGS = {
         "TokenKindEnum": "aims.authorization.models.TokenKind",
         "TrustRuleKindEnum": "aims.authorization.client_models.TrustRule.Kind",
         "EvidenceStateEnum": [(state, state) for state in ("good", "unknown", "stale", "gap")],
+        "FeedKindEnum": [(kind, kind) for kind in ("http", "syslog")],
+        "FeedFormatEnum": [(name, name) for name in ("canonical", "ocsf", "cef")],
         "FindingStateEnum": "aims.observability.models.FindingState",
         "ProfileEnum": "aims.authorization.trust_models.Profile",
     },

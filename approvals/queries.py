@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,3 +72,8 @@ def receipt_for(person: User, ref: str) -> Receipt | None:
     """Return the receipt if this person may read its request."""
     receipt = Receipt.objects.select_related("request").filter(ref=ref).first()
     return receipt if receipt is not None and request_for(person, receipt.request.ref) is not None else None
+
+
+def receipts_of(requests: Collection[str]) -> Mapping[str, str]:
+    """Return the signed receipts of these requests, by request, as they were issued."""
+    return dict(Receipt.objects.filter(request__ref__in=requests).values_list("request__ref", "jws"))

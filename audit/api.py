@@ -23,8 +23,10 @@ from audit.access import Scope, scope_of_caller
 from audit.errors import LogError
 from audit.events import LogViewed
 from audit.exports import api as exports
+from audit.exports.packs import api as packs
 from audit.exports.schedules import api as schedules_api
 from audit.exports.story import api as stories
+from audit.feeds import api as feeds
 from audit.forms import FilterForm
 from audit.search.errors import QueryError
 from audit.search.language import parse
@@ -125,7 +127,7 @@ class EntryViewSet(ViewSet):
 
 
 routes: list[tuple[str, type[ViewSet], str]] = [("audit-entries", EntryViewSet, "audit-entry")]
-routes += [*exports.routes, *stories.routes]
+routes += [*exports.routes, *packs.routes, *stories.routes, *feeds.routes]
 schedules = schedules_api.routes  # a function: they need to know who may read
 
 

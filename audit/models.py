@@ -114,15 +114,18 @@ class Rollup(models.Model):
 
 
 class PeriodCount(models.Model):
-    """Rollups of a month or a day that is over, added up. See ``search.periods``. at: its first moment, in UTC.
+    """Rollups of a month, a week or a day that is over, added up. See ``search.periods``. at: its first moment, in UTC.
 
-    A month is kept kind by kind; a day by decision alone, and by decision with one of agent, type and resource.
+    A month and a week are kept kind by kind, and so is a month up to the end of the day that ``at`` begins; a day by decision
+    alone, and by decision with one of agent, type and resource.
     """
 
     class Grain(models.TextChoices):
         """What is added up."""
 
         MONTH = "month"
+        TO_DATE = "to-date"
+        WEEK = "week"
         DAY = "day"
         AGENT = "agent"
         TYPE = "type"

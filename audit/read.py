@@ -40,6 +40,7 @@ from audit.tallies import tallies as tallies
 from audit.tallies import tallies_of as tallies_of
 from audit.timeline.extras import Card as Card
 from audit.timeline.extras import Extras as Extras
+from audit.timeline.extras import Incident as Incident
 from audit.timeline.telling import Timeline as Timeline
 from audit.timeline.telling import timeline as timeline
 

@@ -58,7 +58,7 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS, readers: Readers = NOBODY_
         path("<int:index>/personal/", keeping.posted(keeping.reveal_view), name="reveal"),
         path("personal/", keeping.asked(keeping.find_view, labels=labels), name="find-personal"),
         *schedules_urls.pages(labels, readers),
-        *exports_urls.pages(labels),
+        *exports_urls.pages(labels, extras),
         *feeds_urls.pages,
         path(
             "timeline/<slug:kind>/<path:ref>/story.pdf",

@@ -22,6 +22,7 @@ _READ, _MANAGE = Reversibility.READ_ONLY.value, Reversibility.REVERSIBLE.value
 REPORT = "report.events"  # what an agent says of itself manages nothing
 SCOPES = (
     ActionSpec(name="manage.agents", title="Manage agents and their keys", reversibility=_MANAGE),
+    ActionSpec(name="manage.feeds", title="Give the log to receivers, and end that", reversibility=_MANAGE),
     ActionSpec(name="manage.findings", title="Take up and close findings", reversibility=_MANAGE),
     ActionSpec(name="manage.grants", title="Give and take back grants", reversibility=_MANAGE),
     ActionSpec(name="manage.people", title="Manage people, roles and groups", reversibility=_MANAGE),

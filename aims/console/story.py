@@ -9,12 +9,17 @@ from aims.authorization import cards
 from aims.authorization.chains import recent_transactions
 from aims.authorization.models import ApprovalRequest, DelegationGrant, GrantUse
 from aims.authorization.queries import request_for
+from aims.credentials.queries import published_jwks
 from aims.identifier.models import Agent, Resource
 from aims.kit import clock
 from aims.kit.ids import tagged_hash
-from approvals.queries import state_at
+from aims.observability.queries import findings
+from aims.people.models import User
+from approvals.queries import receipts_of, state_at
 from audit.canonical import encode
-from audit.read import Card, Extras
+from audit.read import Card, Extras, Incident, Scope
+
+OPERATOR = object()  # whoever has the command line can read the database too
 
 
 def behind(resources: Collection[str]) -> Mapping[str, str]:
@@ -58,9 +63,16 @@ def known_as(kind: str, ref: str) -> str:
     return Agent.objects.filter(ref=ref).values_list("identifier", flat=True).first() or ref
 
 
+def reader(ref: str) -> Any:
+    """Return who this is: a person who is active, an operator, or nobody."""
+    if ref.startswith("cli:"):
+        return OPERATOR
+    return User.objects.filter(ref=ref, is_active=True).first()
+
+
 def card(ref: str, reader: Any) -> Card | None:
     """Return an approval request's card as it was shown, if this reader may see it: from the bytes that were signed."""
-    request = request_for(reader, ref)
+    request = _seen(ref, reader)
     if request is None:
         return None
     shown = cards.card(bytes(request.statement))
@@ -75,4 +87,45 @@ def card(ref: str, reader: Any) -> Card | None:
     )
 
 
-EXTRAS = Extras(behind=behind, grants=grants, links=links, transactions=transactions, known_as=known_as, card=card)
+def receipts(requests: Collection[str], reader: Any) -> Mapping[str, str]:
+    """Return the signed receipts of those requests that this reader may see, by request."""
+    return receipts_of([ref for ref in requests if _seen(ref, reader) is not None])
+
+
+def keys() -> str:
+    """Return the keys that sign receipts, as ``/oauth/jwks`` publishes them."""
+    return encode(published_jwks()).decode()
+
+
+def incident(ref: str, scope: Scope) -> Incident | None:
+    """Return what a finding is about, if a reader of this part of the log may see it: its story, and what shows it."""
+    found = findings(scope).filter(ref=ref).first()
+    if found is None:
+        return None
+    until = found.last_index + 1  # of an agent or a person: what led to it
+    names = {"txn": found.txn, "grant": found.grant, "agent": found.agent, "person": found.person}
+    kind = next((kind for kind, name in names.items() if name), None)
+    story = (kind, str(names[kind]), until if kind in ("agent", "person") else None) if kind else None
+    return Incident(story=story, evidence=found.evidence)
+
+
+def _seen(ref: str, reader: Any) -> ApprovalRequest | None:
+    if reader is None:
+        return None
+    if reader is OPERATOR:
+        return ApprovalRequest.objects.filter(ref=ref).first()
+    return request_for(reader, ref)
+
+
+EXTRAS = Extras(
+    behind=behind,
+    grants=grants,
+    links=links,
+    transactions=transactions,
+    known_as=known_as,
+    card=card,
+    reader=reader,
+    receipts=receipts,
+    keys=keys,
+    incident=incident,
+)

@@ -398,7 +398,9 @@ def rebuild(leaves: Iterator[tuple[int, bytes]], size: int, hashes: Iterator[byt
 def parse_manifest(bundle: Bundle) -> dict[str, Any]:
     """Return the manifest, each member that is used here of its type, and the files exactly those it lists."""
     try:
-        manifest: dict[str, Any] = json.loads(bundle.text("manifest.json"), object_pairs_hook=once)
+        manifest: dict[str, Any] = json.loads(
+            bundle.text("manifest.json"), object_pairs_hook=once, parse_float=_refuse, parse_constant=_refuse
+        )
         files, sets = _typed(
             manifest, {"files": dict, "sets": list, "export": str, "product": str, "finished_at": str}
         )[:2]

@@ -48,8 +48,26 @@ class Index(serializers.IntegerField):
         return int(super().to_internal_value(data))
 
 
-class ExportSerializer(serializers.Serializer[Any]):
-    """An export: a search, or every entry from ``first`` to before ``end``; and what came of it."""
+class Strict(serializers.Serializer[Any]):
+    """A body that may hold nothing else than what is asked for."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse members that mean nothing here: a typo would take more than was wanted."""
+        known = {name for name, field in self.fields.items() if not field.read_only}
+        if isinstance(data, dict) and (unknown := sorted(set(data) - known)):
+            raise ValidationError(dict.fromkeys(unknown, ["There is no such member."]))
+        return super().to_internal_value(data)
+
+
+class AboutSerializer(serializers.Serializer[Any]):
+    """What an evidence pack is about."""
+
+    kind = serializers.CharField()
+    ref = serializers.CharField()
+
+
+class ExportSerializer(Strict):
+    """An export: a search, or every entry from ``first`` to before ``end``; and what came of it. about: of an evidence pack."""
 
     ref = serializers.CharField(read_only=True)
     state = serializers.CharField(read_only=True)
@@ -65,13 +83,7 @@ class ExportSerializer(serializers.Serializer[Any]):
     bundle_hash = serializers.CharField(read_only=True)
     failure = serializers.CharField(read_only=True)
     expires_at = serializers.DateTimeField(read_only=True, allow_null=True)
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Refuse members that mean nothing here: a typo would take more than was wanted."""
-        known = {name for name, field in self.fields.items() if not field.read_only}
-        if isinstance(data, dict) and (unknown := sorted(set(data) - known)):
-            raise ValidationError(dict.fromkeys(unknown, ["There is no such member."]))
-        return super().to_internal_value(data)
+    about = AboutSerializer(read_only=True, allow_null=True)
 
 
 class ExportViewSet(ViewSet):
@@ -85,7 +97,7 @@ class ExportViewSet(ViewSet):
     def list(self, request: Request) -> Response:
         """Return the newest exports that this caller may see."""
         rows = queries.visible_to(_ref(request), scope_of_caller(request.auth))[:LISTED_MAX]
-        return Response([_shown(row) for row in rows])
+        return Response([shown(row) for row in rows])
 
     @extend_schema(request=ExportSerializer, responses={201: ExportSerializer})
     def create(self, request: Request) -> Response:
@@ -107,13 +119,13 @@ class ExportViewSet(ViewSet):
         except QueryError as error:
             raise ValidationError({"query": [error.message]}) from error
         except ExportError as error:
-            raise ValidationError({_MEMBER.get(error.code, "non_field_errors"): [str(error)]}) from error
-        return Response(_shown(row), status=201)
+            raise ValidationError({MEMBER.get(error.code, "non_field_errors"): [str(error)]}) from error
+        return Response(shown(row), status=201)
 
     @extend_schema(responses=ExportSerializer)
     def retrieve(self, request: Request, ref: str) -> Response:
         """Return one export."""
-        return Response(_shown(_row(request, ref)))
+        return Response(shown(_row(request, ref)))
 
     @extend_schema(request=None, responses=ExportSerializer)
     @action(detail=True, methods=["post"])
@@ -125,7 +137,7 @@ class ExportViewSet(ViewSet):
         except NoSuchExport as error:
             raise Http404 from error
         row.refresh_from_db()
-        return Response(_shown(row))
+        return Response(shown(row))
 
     @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY})
     @action(detail=True, methods=["get"])
@@ -143,7 +155,7 @@ class ExportViewSet(ViewSet):
 
 
 routes: list[tuple[str, type[ViewSet], str]] = [("audit-exports", ExportViewSet, "audit-export")]
-_MEMBER = {"range_refused": "end", "format_missing": "formats"}
+MEMBER = {"range_refused": "end", "format_missing": "formats"}
 
 
 def _row(request: Request, ref: str) -> Export:
@@ -158,9 +170,13 @@ def _ref(request: Request) -> str:
     return str(caller.client_id)
 
 
-def _shown(row: Export) -> dict[str, Any]:
+def shown(row: Export) -> dict[str, Any]:
+    """Return an export as the API answers it."""
     wanted = row.sets[0]
     told = ("ref", "state", "percent", "formats", "asked_by", "rows", "size_bytes", "bundle_hash", "failure")
     moments = {name: getattr(row, name) for name in ("asked_at", "expires_at")}
+    about = {name: row.about[name] for name in ("kind", "ref")} if row.about else None
     asked = {name: wanted[name] for name in ("query", "first", "end")}
-    return dict(ExportSerializer({**{name: getattr(row, name) for name in told}, **asked, **moments}).data)
+    return dict(
+        ExportSerializer({**{name: getattr(row, name) for name in told}, **asked, **moments, "about": about}).data
+    )

@@ -28,8 +28,15 @@ def must_be_known(formats: Sequence[str]) -> None:
             raise FormatMissing(f"{name} needs a library that is not installed: the extra 'export' (pyarrow)")
 
 
-def part(wanted: Mapping[str, Any], *, snapshot: int, scope: Scope, now: datetime) -> Part:
-    """Return the entries that one set asks for, below the snapshot. now: to which ``7d`` in a query relates."""
+def part(
+    wanted: Mapping[str, Any], *, snapshot: int, scope: Scope, now: datetime, chosen: Mapping[str, Sequence[int]]
+) -> Part:
+    """Return the entries that one set asks for, below the snapshot. now: to which ``7d`` in a query relates.
+
+    chosen: indexes by the name under which they were chosen, all below the snapshot and within the scope.
+    """
+    if name := wanted.get("chosen"):
+        return _chosen(wanted["name"], name, chosen.get(name, ()))
     end = max(wanted["first"], snapshot if wanted["end"] is None else wanted["end"])
     first, end = entries.period(wanted["first"], end, scope)
 
@@ -40,6 +47,13 @@ def part(wanted: Mapping[str, Any], *, snapshot: int, scope: Scope, now: datetim
 
     is_whole = not wanted["query"] and scope.agents is None
     return Part(name=wanted["name"], query=wanted["query"], first=first, end=end, is_whole=is_whole, items=items)
+
+
+def _chosen(name: str, how: str, indexes: Sequence[int]) -> Part:
+    first, end = (indexes[0], indexes[-1] + 1) if indexes else (0, 0)
+    return Part(
+        name=name, query="", first=first, end=end, is_whole=False, items=lambda: entries.listed(indexes), chosen=how
+    )
 
 
 def kept_scope(scope: Scope) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,7 +37,8 @@ Beat = Callable[[int], None]  # called with the percentage that is done
 class Part:
     """One set of entries. name: of its files. query: as it was asked, empty for every entry of [first, end).
 
-    is_whole: whether ``items`` are all entries of [first, end), so that it can be proven.
+    is_whole: whether ``items`` are all entries of [first, end), so that it can be proven. chosen: how they were chosen
+    for a pack, empty for others.
     """
 
     name: str
@@ -46,13 +47,15 @@ class Part:
     end: int
     is_whole: bool
     items: Callable[[], Iterator[Item]]
+    chosen: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """What a bundle is made of. snapshot: the log's signed size when the job began.
 
-    agents: whose entries the one who asked may read; None for all.
+    agents: whose entries the one who asked may read; None for all. about: what a pack is about. companions: writes what lies
+    beside the entries, given the folder and the manifest so far.
     """
 
     ref: str
@@ -64,6 +67,8 @@ class Order:
     agents: Sequence[str] | None
     product: str
     sets: Sequence[Part]
+    about: Mapping[str, str] | None = None
+    companions: Callable[[Path, Mapping[str, Any]], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +99,8 @@ def make(order: Order, folder: Path, *, clock: Callable[[], datetime], beat: Bea
     manifest = _manifest(order, sets, clock())
     if tally:
         report.write(folder, manifest, tally, at=clock())
+    if order.companions:
+        order.companions(folder, manifest)
     manifest["files"] = {path.name: _claim(path) for path in sorted(folder.iterdir())}
     written = encode(manifest)
     (folder / "manifest.json").write_bytes(written)
@@ -137,6 +144,7 @@ class _Set:
         return {
             "name": part.name,
             "query": part.query or None,
+            "chosen": part.chosen or None,
             "first": part.first,
             "end": part.end,
             "completeness": "proven" if part.is_whole else "not_proven",
@@ -227,6 +235,7 @@ def _manifest(order: Order, sets: Sequence[dict[str, Any]], finished_at: datetim
         "export": order.ref,
         "title": order.title,
         "product": order.product,
+        "about": None if order.about is None else dict(order.about),
         "asked_by": order.asked_by,
         "asked_at": stamp(order.asked_at),
         "finished_at": stamp(finished_at),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -61,6 +61,13 @@ def in_range(first: int, end: int, *, scope: Scope) -> Iterator[Item]:
         if len(page) < ROWS_AT_ONCE:
             return
         first = page[-1][0] + 1
+
+
+def listed(indexes: Sequence[int]) -> Iterator[Item]:
+    """Yield the entries of these ascending indexes, as far as they are kept."""
+    for at in range(0, len(indexes), ROWS_AT_ONCE):
+        rows = Entry.objects.filter(index__in=indexes[at : at + ROWS_AT_ONCE]).order_by("index")
+        yield from (Item(index, bytes(canon)) for index, canon in rows.values_list("index", "canon"))
 
 
 def period(first: int, end: int, scope: Scope) -> tuple[int, int]:

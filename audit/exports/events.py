@@ -9,7 +9,10 @@ from audit.write import Event
 
 @dataclass(frozen=True, kw_only=True)
 class ExportAsked(Event, type="audit.export.asked", title="Export of the log asked for", tone="plain"):
-    """Somebody asked for entries to take away. query_hashes: SHA-256 of each question, or null for a whole range."""
+    """Somebody asked for entries to take away. query_hashes: SHA-256 of each question, or null where there is none.
+
+    about_kind, about: of an evidence pack, what it is about.
+    """
 
     export: str
     kind: str
@@ -17,6 +20,8 @@ class ExportAsked(Event, type="audit.export.asked", title="Export of the log ask
     query_hashes: list[str | None]
     first: int
     end: int | None
+    about_kind: str | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

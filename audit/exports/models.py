@@ -19,7 +19,8 @@ def new_ref() -> str:
 class Export(models.Model):
     """One job. Its question may hold names, so it stands here and never in the log; it goes with the row.
 
-    sets: what to take, ``{name, query, first, end}`` each; end null: all there is. snapshot: the log's size under a
+    sets: what to take, ``{name, query, first, end, chosen}`` each; end null: all there is. about: of an evidence pack, its
+    subject and by whose rights it is told. snapshot: the log's size under a
     checkpoint when the job began, so that a job that begins again finds the same. claim: the worker that has it until
     ``claimed_until``. percent: how far.
     """
@@ -28,6 +29,7 @@ class Export(models.Model):
     kind = models.CharField(max_length=8, choices=[(kind, kind) for kind in KINDS])
     title = models.CharField(max_length=200)
     sets = models.JSONField()
+    about = models.JSONField(null=True)
     scope = models.JSONField(null=True, help_text="what the one who asked could read then; null: everything")
     formats = models.JSONField()
     asked_by = models.CharField(max_length=2048)

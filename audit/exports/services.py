@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,9 +27,11 @@ from audit.exports.events import (
     ExportFinished,
 )
 from audit.exports.models import Export
+from audit.exports.packs import companions as packs
 from audit.exports.product import product
 from audit.merkle import ProofRefused
 from audit.notes import NoteRefused
+from audit.search.errors import QueryError
 from audit.write import NOBODY, record, record_alone
 
 log = logging.getLogger(__name__)
@@ -44,18 +46,30 @@ TRIES_MAX = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """One set of entries that is asked for. query: empty for all of [first, end). end: None for all there is."""
+    """One set of entries that is asked for. query: empty for all of [first, end). end: None for all there is.
+
+    chosen: how the entries of a pack were chosen (``packs.subject``), instead of a query; empty for none of that.
+    """
 
     name: str
     query: str
     first: int
     end: int | None
+    chosen: str = ""
 
 
 def ask(
-    *, kind: str, title: str, sets: Sequence[Wanted], formats: Sequence[str], scope: Scope, by: str, now: datetime
+    *,
+    kind: str,
+    title: str,
+    sets: Sequence[Wanted],
+    formats: Sequence[str],
+    scope: Scope,
+    by: str,
+    now: datetime,
+    about: Mapping[str, Any] | None = None,
 ) -> Export:
-    """Ask for an export; a worker finds it. scope: what the one who asks may read.
+    """Ask for an export; a worker finds it. scope: what the one who asks may read. about: of a pack, what it is about.
 
     Raises: RangeRefused, TooManyExports, FormatMissing, and the query's errors.
     """
@@ -63,7 +77,7 @@ def ask(
         _must_be_lawful(wanted, now)
     asking.must_be_known(formats)
     row = Export(kind=kind, title=title, formats=list(formats), asked_by=by, asked_at=now)
-    row.sets, row.scope = [vars(each) for each in sets], asking.kept_scope(scope)
+    row.sets, row.scope, row.about = [vars(each) for each in sets], asking.kept_scope(scope), about
     event = ExportAsked(
         export=row.ref,
         kind=kind,
@@ -71,6 +85,8 @@ def ask(
         query_hashes=[_hash(each.query) if each.query else None for each in sets],
         first=min(each.first for each in sets),
         end=None if any(each.end is None for each in sets) else max(each.end or 0 for each in sets),
+        about_kind=about["kind"] if about else None,
+        about=about["ref"] if about else None,
     )
     with transaction.atomic():
         _must_have_room(by)
@@ -113,6 +129,8 @@ def run(row: Export) -> None:
         _fail(row, "storage", error)
     except (LookupError, ProofRefused, NoteRefused) as error:
         _fail(row, "inconsistent", error)
+    except QueryError as error:
+        _fail(row, error.code, error)
     except LogError as error:
         _fail(row, error.code, error)
     finally:
@@ -177,6 +195,9 @@ def _order(row: Export) -> bundle.Order:
             raise NothingSigned("no checkpoint was signed yet") from error
         _move(_mine(row), snapshot=row.snapshot)
     scope = asking.scope_kept(row.scope)
+    beside = packs.companions_of(row.about, scope=scope, by=row.asked_by, snapshot=row.snapshot) if row.about else None
+    chosen = beside.found.chosen if beside else {}
+    sets = [asking.part(each, snapshot=row.snapshot, scope=scope, now=row.asked_at, chosen=chosen) for each in row.sets]
     return bundle.Order(
         ref=row.ref,
         title=row.title,
@@ -186,7 +207,9 @@ def _order(row: Export) -> bundle.Order:
         snapshot=row.snapshot,
         agents=None if scope.agents is None else sorted(scope.agents),
         product=product(),
-        sets=[asking.part(each, snapshot=row.snapshot, scope=scope, now=row.asked_at) for each in row.sets],
+        sets=sets,
+        about={name: row.about[name] for name in ("kind", "ref")} if row.about else None,
+        companions=beside.write if beside else None,
     )
 
 

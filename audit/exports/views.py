@@ -73,7 +73,7 @@ def new_view(request: HttpRequest) -> HttpResponse:
         except QueryError as error:
             form.add_error("query", error.message)
         except ExportError as error:
-            form.add_error(None, _told(error))
+            form.add_error(None, told(error))
     shown = {"form": form, "preview": preview, "size": read.size()}
     return render(request, "audit/exports/new.html", shown)
 
@@ -149,7 +149,8 @@ def _range(form: ExportForm) -> tuple[str, int, int | None]:
     return said["query"].strip(), said["first"] or 0, None if said["last"] is None else said["last"] + 1
 
 
-def _told(error: ExportError) -> str:
+def told(error: ExportError) -> str:
+    """Return why there is no export, in a person's words."""
     words = {
         "too_many_exports": _("You have as many exports waiting as one person may. Wait for one, or cancel it."),
         "range_refused": _("The log has no such range: its newest entry is %(last)s.") % {"last": read.size() - 1},
@@ -181,6 +182,7 @@ def _facts(row: Export, labels: Labels) -> list[dict[str, Any]]:
     manifest = row.manifest or {}
     said: list[dict[str, Any]] = [
         {"label": _("Asked by"), "value": labels({row.asked_by}).get(row.asked_by, row.asked_by)},
+        *_about(row, labels),
         *(_set_fact(each) for each in row.sets),
         {"label": _("Formats"), "value": ", ".join(row.formats)},
     ]
@@ -200,9 +202,22 @@ def _facts(row: Export, labels: Labels) -> list[dict[str, Any]]:
     return said
 
 
+def _about(row: Export, labels: Labels) -> list[dict[str, Any]]:
+    if not row.about:
+        return []
+    ref = row.about["ref"]
+    name = labels({ref}).get(ref)
+    return [
+        {"label": _("About"), "value": name, "sub": ref}
+        if name
+        else {"label": _("About"), "value": ref, "kind": "mono"}
+    ]
+
+
 def _set_fact(each: Mapping[str, Any]) -> dict[str, Any]:
     end = _("now") if each["end"] is None else f"{each['end'] - 1}"
-    label = _("Search") if each["query"] else _("Range")
+    chosen = {"story": _("Story"), "evidence": _("Named entries")}.get(each.get("chosen", ""))
+    label = chosen or (_("Search") if each["query"] else _("Range"))
     reach = _("entries %(first)s to %(end)s") % {"first": each["first"], "end": end}
     return {"label": label, "value": each["query"] or reach, "sub": reach if each["query"] else ""}
 
@@ -212,4 +227,6 @@ def _completeness(manifest: Mapping[str, Any]) -> str:
         return _("Some places of the range can't be proven")
     if all(each["completeness"] == "proven" for each in manifest["sets"]):
         return _("Proven: every entry of the range, none left out")
+    if any(each["completeness"] == "proven" for each in manifest["sets"]):
+        return _("Each entry is proven; of the range also that none was left out")
     return _("Each entry is proven; that the search left none out is not")

@@ -24,20 +24,18 @@ from audit.partitions import Month
 from audit.rollups import HOURS_KEPT
 from audit.search import periods
 from audit.search.deadline import Deadline
-from audit.search.finding import Search
+from audit.search.finding import COUNT_MAX, KIND, Search
 from audit.search.sql import Ground, span_of
 from audit.search.syntax import All, AnyOf, Has, Not, Present, Tree
 
-COUNT_MAX = 10_000
 FACETS = ("decision", "type", "agent", "resource")
 FACET_VALUES_MAX = 8
 BARS_MAX = 120
 HOURLY_MAX = timedelta(hours=72)  # spans up to that have a bar an hour
-ONE_HOUR, ONE_DAY = timedelta(hours=1), timedelta(days=1)
-_KIND = ("agent", "type", "decision", "resource")
-_GROUPED = {0b1111 ^ (0b1000 >> at): at for at in range(len(_KIND))}  # by what PostgreSQL's grouping() says
+ONE_HOUR, ONE_DAY, ONE_WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+_GROUPED = {0b1111 ^ (0b1000 >> at): at for at in range(len(KIND))}  # by what PostgreSQL's grouping() says
 
-Counted = tuple[datetime, str, str, str, str, int]  # when, as _KIND, how many
+Counted = tuple[datetime, str, str, str, str, int]  # when, as KIND, how many
 
 
 @dataclass(frozen=True)
@@ -66,13 +64,13 @@ class Counts:
 
 @dataclass
 class _Sums:
-    kinds: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in _KIND})
+    kinds: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in KIND})
     total: int = 0
 
     def add(self, rows: Iterable[tuple[str, str, str, str, int]]) -> None:
         for *kind, n in rows:
             self.total += n
-            for name, value in zip(_KIND, kind, strict=True):
+            for name, value in zip(KIND, kind, strict=True):
                 if value:
                     self.kinds[name][value] += n
 
@@ -80,23 +78,23 @@ class _Sums:
         """Add up what querysets of kinds and numbers hold: in the database where it can group by several columns at once."""
         if connection.vendor != "postgresql":
             for part in parts:
-                self.add(part.values_list(*_KIND).annotate(Sum("n")))
+                self.add(part.values_list(*KIND).annotate(Sum("n")))
             return
         compiled = [made for part in parts if (made := _compiled(part))]
         if not compiled:
             return
-        columns = ", ".join(_KIND)
+        columns = ", ".join(KIND)
         sql = (
             f"SELECT {columns}, grouping({columns}), sum(n) FROM ({' UNION ALL '.join(one for one, _ in compiled)}) AS found "  # noqa: S608
-            f"GROUP BY GROUPING SETS ({', '.join(f'({name})' for name in _KIND)})"
+            f"GROUP BY GROUPING SETS ({', '.join(f'({name})' for name in KIND)})"
         )
         with connection.cursor() as cursor:
             cursor.execute(sql, [value for _, values in compiled for value in values])
             for *kind, grouping, n in cursor.fetchall():
                 at = _GROUPED[grouping]
-                self.total += int(n) if _KIND[at] == "decision" else 0
+                self.total += int(n) if KIND[at] == "decision" else 0
                 if kind[at]:
-                    self.kinds[_KIND[at]][kind[at]] += int(n)
+                    self.kinds[KIND[at]][kind[at]] += int(n)
 
     def facets(self) -> dict[str, list[tuple[str, int]]]:
         return {name: self.kinds[name].most_common(FACET_VALUES_MAX) for name in FACETS}
@@ -111,14 +109,8 @@ def count(search: Search, deadline: Deadline) -> Counts:
 
 def _from_matches(search: Search) -> Counts:
     """Count the newest matches, COUNT_MAX of them at most."""
-    rows: list[tuple[datetime, str | None, str, str | None, str | None]] = []
-    for stretch in search.stretches:
-        found = search.within(stretch).order_by("-index").values_list("recorded_at", *_KIND)
-        rows += found[: COUNT_MAX + 1 - len(rows)]
-        if len(rows) > COUNT_MAX:
-            break
-    is_exact = len(rows) <= COUNT_MAX
-    kept, sums = list(_spelled(rows[:COUNT_MAX])), _Sums()
+    is_exact = len(search.matches) <= COUNT_MAX
+    kept, sums = list(_spelled(match[1:] for match in search.matches[:COUNT_MAX])), _Sums()
     sums.add(row[1:] for row in kept)
     moments = [(at, decision, 1) for at, _agent, _type, decision, _resource, _n in kept]
     since, until = (kept[-1][0], kept[0][0] + timedelta(milliseconds=1)) if kept else (None, None)
@@ -156,9 +148,7 @@ class _Rolled:
         sums, moments = _Sums(), Counter[tuple[datetime, str]]()
         if start < end:
             sums.add_grouped(self._kinds(start, end))
-            for at, decision, n in self._moments(
-                start, end, is_hourly=until - since <= HOURLY_MAX, hours_from=hours_from
-            ):
+            for at, decision, n in self._moments(start, end, step=_step(since, until), hours_from=hours_from):
                 moments[at, decision] += n
         for low, high in edges:
             rows = list(self._entries(low, high)) if low < high else []
@@ -169,35 +159,44 @@ class _Rolled:
         return Counts(sums.total, True, bars, sums.facets())
 
     def _kinds(self, start: datetime, end: datetime) -> list[QuerySet[Any, tuple[str, str, str, str, int]]]:
-        """Return what is counted of each kind: whole months as they were added up, the rest from the rollups."""
-        first, last = _months(start, min(end, periods.until() or start))
-        parts: list[QuerySet[Rollup] | QuerySet[PeriodCount]] = [self._rollups(start, end)]
+        """Return what is counted of each kind: months as they were added up, this one to date, the rest from the rollups."""
+        done = periods.until() or start
+        first, last = _months(start, min(end, done))
+        parts: list[QuerySet[Rollup] | QuerySet[PeriodCount]] = []
         if first < last:
             months = PeriodCount.objects.filter(grain=periods.MONTH, at__gte=first, at__lt=last)
-            parts = [self._rollups(start, first), months, self._rollups(last, end)]
-        return [part.filter(self._condition).order_by().values_list(*_KIND, "n") for part in parts]
+            parts, start = [self._rollups(start, first), months], last
+        if start == Month.of(done).begins_at and done <= end and (to_date := periods.to_date(done)) is not None:
+            parts, start = [*parts, to_date], done
+        parts.append(self._rollups(start, end))
+        return [part.filter(self._condition).order_by().values_list(*KIND, "n") for part in parts]
 
     def _moments(
-        self, start: datetime, end: datetime, *, is_hourly: bool, hours_from: datetime
+        self, start: datetime, end: datetime, *, step: timedelta, hours_from: datetime
     ) -> Iterator[tuple[datetime, str, int]]:
-        if is_hourly and start < hours_from:  # what was folded into days is told apart by the entries alone
+        if step == ONE_HOUR and start < hours_from:  # what was folded into days is told apart by the entries alone
             yield from ((at, decision, n) for at, _a, _t, decision, _r, n in self._entries(start, end))
             return
-        grain, done = self._grain(), periods.until()
-        if grain and not is_hourly and done:
-            first, last = _ceiling(start, ONE_DAY), min(done, _floor(end, ONE_DAY))
+        grain, done = self._grain(step), periods.until()
+        if grain and done:
+            whole = ONE_WEEK if grain == periods.WEEK else ONE_DAY
+            first, last = _ceiling(start, whole), _floor(min(done, end), whole)
             if first < last:
-                days = PeriodCount.objects.filter(self._condition, grain=grain, at__gte=first, at__lt=last).order_by()
-                yield from days.values_list("at", "decision").annotate(Sum("n"))
+                added = PeriodCount.objects.filter(self._condition, grain=grain, at__gte=first, at__lt=last).order_by()
+                yield from added.values_list("at", "decision").annotate(Sum("n"))
                 yield from self._hours(start, first)
                 start = last
         yield from self._hours(start, end)
 
-    def _grain(self) -> periods.Grain | None:
-        """Return what days are added up by that tells all the query asks for."""
+    def _grain(self, step: timedelta) -> periods.Grain | None:
+        """Return what is added up, not finer than the bars, that tells all the query asks for."""
+        if step == ONE_HOUR:
+            return None
         fields = set(self._search.query.fields()) | ({"agent"} if self._search.scope.agents is not None else set())
         fields -= {"time", "decision"}
-        return None if len(fields) > 1 else periods.Grain(fields.pop()) if fields else periods.DAY
+        if len(fields) > 1:
+            return periods.WEEK if step >= ONE_WEEK else None
+        return periods.Grain(fields.pop()) if fields else periods.DAY
 
     def _hours(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, str, int]]:
         rows = self._rollups(start, end).filter(self._condition).order_by()
@@ -210,7 +209,7 @@ class _Rolled:
         """Yield the matches of a part of a day or an hour, one by one."""
         for stretch in self._search.stretches:
             rows = self._search.within(stretch).filter(recorded_at__gte=low, recorded_at__lt=high).order_by()
-            yield from _spelled(rows.values_list("recorded_at", *_KIND))
+            yield from _spelled(rows.values_list("recorded_at", *KIND))
 
 
 def rolled(search: Search, part: Tree) -> Q | None:
@@ -221,9 +220,9 @@ def rolled(search: Search, part: Tree) -> Q | None:
     if isinstance(part, All | AnyOf):
         parts = [rolled(search, each) for each in part.parts]
         return None if None in parts else reduce(and_ if isinstance(part, All) else or_, filter(None, parts))
-    if isinstance(part, Present) and part.field in _KIND:
+    if isinstance(part, Present) and part.field in KIND:
         return ~Q(**{part.field: ""})
-    if isinstance(part, Has) and part.field in _KIND:
+    if isinstance(part, Has) and part.field in KIND:
         return search.meaning.condition(part, Ground())
     return None
 
@@ -243,18 +242,25 @@ def _compiled(part: QuerySet[Any, tuple[str, str, str, str, int]]) -> tuple[str,
 
 
 def _bars(moments: Iterable[tuple[datetime, str, int]], since: datetime | None, until: datetime | None) -> list[Bar]:
-    """Return the bars of a span: of an hour or a day each, or of so many days that there are not more than BARS_MAX."""
+    """Return the bars of a span, each as long as ``_step`` says."""
     if since is None or until is None:
         return []
-    step = ONE_HOUR if until - since <= HOURLY_MAX else ONE_DAY
+    step = _step(since, until)
     start = _floor(since, step)
-    while (until - start) / step > BARS_MAX:
-        step += ONE_DAY
     counts: dict[int, Counter[str]] = {}
     for at, decision, n in moments:
         counts.setdefault(max(0, (at - start) // step), Counter())[decision] += n
     last = max([(until - timedelta(milliseconds=1) - start) // step, *counts])
     return [Bar(start + at * step, start + (at + 1) * step, dict(counts.get(at, {}))) for at in range(last + 1)]
+
+
+def _step(since: datetime, until: datetime) -> timedelta:
+    """Return how long a bar of a span is: an hour, a day, or so many weeks that there are not more than BARS_MAX."""
+    if until - since <= HOURLY_MAX:
+        return ONE_HOUR
+    if until - _floor(since, ONE_DAY) <= BARS_MAX * ONE_DAY:
+        return ONE_DAY
+    return max(1, -((_floor(since, ONE_WEEK) - until) // (BARS_MAX * ONE_WEEK))) * ONE_WEEK
 
 
 def _months(start: datetime, end: datetime) -> tuple[datetime, datetime]:
@@ -264,6 +270,9 @@ def _months(start: datetime, end: datetime) -> tuple[datetime, datetime]:
 
 
 def _floor(at: datetime, step: timedelta) -> datetime:
+    """Return the beginning of the hour, of the day, or of the week where a step has more days."""
+    if step > ONE_DAY:
+        return periods.week_of(at)
     at = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     return at if step == ONE_HOUR else at.replace(hour=0)
 

@@ -31,7 +31,13 @@ PAGE_DEFAULT = 50
 PAGE_MAX = 200
 BATCH = 1_000  # entries that ``each`` holds at a time
 STRETCH = 200_000  # indexes of one look where there are no months
+COUNT_MAX = 10_000  # of the newest matches that are counted one by one
 WORD_SCAN_MAX = 100_000  # of the newest entries, in which words are looked for where no index knows them
+
+
+KIND = ("agent", "type", "decision", "resource")
+
+Match = tuple[int, datetime, str | None, str, str | None, str | None]  # index, recorded_at, then as KIND
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,8 @@ class Search:
     def __init__(self, query: Query, *, scope: Scope, is_bounded: bool) -> None:
         self.query, self.meaning = query, Meaning()
         self.scope = scope
-        self._scan_from = _scan_from() if is_bounded and _looks_into_data(query) else 0
+        self._looks_into_data = _looks_into_data(query)
+        self._scan_from = _scan_from() if is_bounded and self._looks_into_data else 0
         self._is_walked_by_month = connection.vendor == "postgresql"
 
     def newest(self, before: int | None, limit: int, deadline: Deadline) -> list[Entry]:
@@ -79,6 +86,25 @@ class Search:
             if len(found) >= limit:
                 break
         return found
+
+    def first_page(self, limit: int, deadline: Deadline) -> list[Entry]:
+        """Return the newest entries that fit, for who counts too: what stands within entries is looked for once for both."""
+        if not self._looks_into_data:
+            return self.newest(None, limit, deadline)
+        with deadline.kept():
+            newest = [match[0] for match in self.matches[:limit]]
+        return list(Entry.objects.filter(index__in=newest).order_by("-index"))
+
+    @cached_property
+    def matches(self) -> list[Match]:
+        """The newest that fit, one more than are counted: index, moment and kind. May take as long as its caller allows."""
+        rows: list[Match] = []
+        for stretch in self.stretches:
+            found = self.within(stretch).order_by("-index")
+            rows += found.values_list("index", "recorded_at", *KIND)[: COUNT_MAX + 1 - len(rows)]
+            if len(rows) > COUNT_MAX:
+                break
+        return rows
 
     @cached_property
     def stretches(self) -> list[Stretch]:

@@ -22,10 +22,10 @@ from audit.events import LogViewed
 from audit.forms import NAME_MAX, Asked, FilterForm, SearchForm, asked, has_filters
 from audit.keeping import showing
 from audit.search import saved
-from audit.search.counts import COUNT_MAX, Counts, count
+from audit.search.counts import Counts, count
 from audit.search.deadline import Deadline
 from audit.search.errors import QueryError, TooBroad
-from audit.search.finding import PAGE_DEFAULT, WORD_SCAN_MAX, Search
+from audit.search.finding import COUNT_MAX, PAGE_DEFAULT, WORD_SCAN_MAX, Search
 from audit.search.language import QUERY_MAX
 from audit.search.moments import Moment
 from audit.search.sql import span_of
@@ -109,7 +109,12 @@ def _found(said: Asked, before: int | None, scope: Scope) -> Found:
         return Found([], None, 0, said.error)
     search, deadline = Search(said.query, scope=scope, is_bounded=True), Deadline(said.query)
     try:
-        entries = views_of(search.newest(before, PAGE_DEFAULT, deadline))
+        page = (
+            search.newest(before, PAGE_DEFAULT, deadline)
+            if before is not None
+            else search.first_page(PAGE_DEFAULT, deadline)
+        )
+        entries = views_of(page)
     except TooBroad as error:
         return Found([], None, 0, error)
     try:
@@ -173,6 +178,7 @@ def _counted(counts: Counts, query: Query, labels: Labels) -> dict[str, Any]:
         "type": {name: str(event.title) for name, event in kinds.items()},
         "decision": {code: views.decision_word(code) for code in DECISION_ORDER if code},
     }
+    length = counts.bars[0].end - counts.bars[0].start if counts.bars else timedelta(days=1)
     heads = {"decision": _("Decision"), "type": _("Kind"), "agent": _("Agent"), "resource": _("Resource")}
     facets = [
         {"label": heads[name], "values": [_value(name, value, n, query, titles[name]) for value, n in values]}
@@ -186,7 +192,8 @@ def _counted(counts: Counts, query: Query, labels: Labels) -> dict[str, Any]:
         "facets": facets,
         "bars": _bars(counts, query),
         "rest": str(_timeless(query)),
-        "is_hourly": bool(counts.bars) and counts.bars[0].end - counts.bars[0].start < timedelta(days=1),
+        "is_hourly": length < timedelta(days=1),
+        "is_weekly": length > timedelta(days=1),
     }
 
 

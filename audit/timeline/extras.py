@@ -10,6 +10,8 @@ from typing import Any
 
 from django.conf import settings
 
+from audit.access import Scope
+
 Transactions = Callable[[str, str], Sequence[str]]
 Labels = Callable[[Collection[str]], Mapping[str, str]]
 
@@ -30,6 +32,14 @@ class Card:
     href: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Incident:
+    """What somebody found in the log. story: kind, reference and the index before which it ends. evidence: indexes."""
+
+    story: tuple[str, str, int | None] | None
+    evidence: Sequence[int]
+
+
 def _nothing(refs: Collection[str]) -> Mapping[str, Any]:
     return {}
 
@@ -46,12 +56,30 @@ def _no_card(request: str, reader: Any) -> Card | None:
     return None
 
 
+def _no_incident(ref: str, scope: Scope) -> Incident | None:
+    return None
+
+
+def _no_receipts(requests: Collection[str], reader: Any) -> Mapping[str, str]:
+    return {}
+
+
+def _nobody(ref: str) -> Any:
+    return None
+
+
+def _no_keys() -> str:
+    return '{"keys":[]}'
+
+
 @dataclass(frozen=True, kw_only=True)
 class Extras:
     """Questions that this room can't answer. behind: the agent that runs a resource, by resource. grants: by jti.
 
     links: addresses of what a reference names. transactions: those of a grant or an approval. known_as: how entries call
-    what an address calls by its ref, by kind. card: of an approval request, if this reader may see it.
+    what an address calls by its ref, by kind. card: of an approval request, if this reader may see it. reader: who a reference
+    is, as ``card`` judges by; None for nobody. receipts: signed, of those requests that this reader may see, by request.
+    keys: that sign receipts, as a JSON Web Key Set. incident: what a finding is about, where it is within a scope.
     """
 
     behind: Callable[[Collection[str]], Mapping[str, str]] = _nothing
@@ -60,6 +88,10 @@ class Extras:
     transactions: Transactions = _no_transactions
     known_as: Callable[[str, str], str] = _itself
     card: Callable[[str, Any], Card | None] = _no_card
+    reader: Callable[[str], Any] = _nobody
+    receipts: Callable[[Collection[str], Any], Mapping[str, str]] = _no_receipts
+    keys: Callable[[], str] = _no_keys
+    incident: Callable[[str, Scope], Incident | None] = _no_incident
 
 
 NO_EXTRAS = Extras()

@@ -139,7 +139,8 @@ def _rows(
     """Return the entries of a transaction, or of all that a reference leads to; and whether it leads to still more."""
     if kind == "txn":
         return kept.filter(txn=ref), False
-    named = newest(parse(f'{_BY_REFERENCE[kind]}:"{ref}"', now), below, PAGE_MAX, scope=scope)
+    # Who read or took this very story names it too, and must not become a part of it.
+    named = newest(parse(f'{_BY_REFERENCE[kind]}:"{ref}" -type:audit.*', now), below, PAGE_MAX, scope=scope)
     given = list(transactions(kind, ref)) if transactions else []
     txns = list(dict.fromkeys([*given, *(each.txn for each in named if each.txn)]))
     rows = kept.filter(Q(index__in=[each.index for each in named]) | Q(txn__in=txns[:TRANSACTIONS_MAX]))

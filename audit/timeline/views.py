@@ -38,6 +38,7 @@ def story_view(request: HttpRequest, kind: str, ref: str, *, labels: Labels, ext
         "told": told,
         "drawing": drawing_of(found.story, told.names),
         "chain": extras.links({found.ref}).get(found.ref, ""),
+        "pack": f"{reverse('audit:pack-new')}?{urlencode({'kind': kind, 'ref': ref})}",
         "report": _report(kind, ref, place),
         **_pages(request, found),
         **standing(),

@@ -53,6 +53,7 @@ PAGES = [
     ("ada", "audit", "/audit/", 200),
     ("ada", "exports", "/audit/exports/", 200),
     ("ada", "export-new", "/audit/exports/new/?query=type:people.*&formats=csv", 200),
+    ("ada", "pack-new", "{pack}", 200),
     ("ada", "schedules", "/audit/exports/schedules/", 200),
     ("ada", "schedule-new", "/audit/exports/schedules/new/?q=type:people.*", 200),
     ("ada", "export-check", "/audit/verify/", 200),

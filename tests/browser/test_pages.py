@@ -117,6 +117,7 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
     page.goto(world.url + found["used"])
     found["receipt"] = str(page.get_by_role("link", name="Open the receipt").get_attribute("href"))
     found["agent_story"] = f"/audit/timeline/agent/{found['agent'].split('/')[-2]}/"
+    found["pack"] = f"/audit/packs/new/?kind=agent&ref={found['agent'].split('/')[-2]}"
     page.goto(f"{world.url}/findings/?rule=replay")
     for _ in range(60):  # a sweep finds it, within seconds
         if page.locator("a.item").count():

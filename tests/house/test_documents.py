@@ -76,7 +76,7 @@ from audit.exports.schedules import running
 from audit.exports.schedules import services as schedules
 from audit.feeds import delivering
 from audit.feeds import services as feeds
-from audit.search import counts, deadline, finding, language, saved
+from audit.search import deadline, finding, language, saved
 from audit.sequencer import CHECKPOINT_SPACING_S
 from audit.witness import app as witness
 from audit.witness import request as witness_request
@@ -208,7 +208,7 @@ def _limits() -> list[str]:
         f"audit entry | {write.ENTRY_MAX_BYTES // kib} KiB by default, {write.ENTRY_HARD_MAX_BYTES:,} bytes hard",
         f"a query has {language.QUERY_MAX:,} characters, {language.TERMS_MAX} terms, {language.NESTING_MAX} parentheses"
         f" within each other; {deadline.TIMEOUT_S:.0f} s on PostgreSQL; words in the newest {finding.WORD_SCAN_MAX:,} entries and"
-        f" in months that are over; counts are exact to {counts.COUNT_MAX:,}, of kinds and times always;"
+        f" in months that are over; counts are exact to {finding.COUNT_MAX:,}, of kinds and times always;"
         f" {saved.SEARCHES_MAX} kept searches of one person |",
         f"identifier | {uri.IDENTIFIER_MAX_BYTES:,} bytes",
         f"page of any list | 50, at most {read.PAGE_MAX} |",

@@ -182,9 +182,9 @@ def fill() -> None:
 
 
 def moment_of(index: int) -> datetime:
-    """Spread the first fifteen entries over three months, the rest over some hours of today."""
+    """Spread the first fifteen entries over seven months, the rest over some hours of today."""
     if index < 15:
-        return NOW - timedelta(days=70 - 4 * index, hours=index)
+        return NOW - timedelta(days=203 - 13 * index, hours=index)
     return NOW - timedelta(hours=5) + index * STEP
 
 

@@ -60,6 +60,7 @@ def agent_page(request: HttpRequest, ref: str) -> HttpResponse:
         "agent": agent,
         "layers": stack_of(agent, reader=person, now=now, may_mend=may_act),
         "may_act": may_act,
+        "may_read_log": any(map(person.has_role, ("auditor", "admin"))),
         "questions": asked,
         "groups": list(agent.related_groups.order_by("name")),
         "grants": DelegationGrant.objects.filter(agent=agent, revoked_at=None, until_at__gt=now).count(),

@@ -41,7 +41,7 @@ Row = dict[str, Any]
 class Asked:
     """Who wants a story on paper. by: as entries name them. reader: whoever ``Extras.card`` judges by.
 
-    vouched: the sentence that says what the log holds of this file. snapshot: the signed size to go by; None: the newest.
+    vouched: the sentence that says what the log holds of this file. occasion: what it is part of. snapshot: the signed size to go by; None: the newest.
     """
 
     by: str
@@ -51,6 +51,7 @@ class Asked:
     labels: Labels
     extras: Extras
     vouched: str = wording.BY_ENTRY
+    occasion: str = ""
     snapshot: int | None = None
 
 
@@ -93,6 +94,7 @@ def _asked(found: Timeline, told: Shown, asked: Asked) -> list[Row]:
         {"label": "Console", "value": settings.ISSUER, "mono": True, "sub": product()},
         {"label": "Story of", "value": found.ref, "mono": True, "sub": name},
         {"label": "Asked by", "value": asked.by, "mono": True, "sub": by},
+        *([{"label": "Part of", "value": asked.occasion, "mono": True}] if asked.occasion else []),
         {"label": "Made", "value": stamp(asked.at)},
         {"label": "Reader's scope", "value": _scope(asked.scope)},
         {"label": "Zone", "value": "UTC"},

@@ -4,7 +4,7 @@ import { checkBundle } from 'aims/lib/bundle.js';
 class BundleCheck extends HTMLElement {
   connectedCallback() {
     this.#input.addEventListener('change', () => this.#check(this.#input.files[0]));
-    this.querySelector('textarea').addEventListener('change', () => this.#check(this.#input.files[0]));
+    for (const field of this.querySelectorAll('textarea')) field.addEventListener('change', () => this.#check(this.#input.files[0]));
     document.addEventListener('dragover', this.#onDrag);
     document.addEventListener('drop', this.#onDrop);
   }
@@ -33,7 +33,8 @@ class BundleCheck extends HTMLElement {
     const progress = this.querySelector('[data-progress]');
     progress.hidden = false;
     const onProgress = (share) => { progress.querySelector('meter').value = Math.round(share * 100); };
-    const found = await checkBundle({ file, vkeys: this.querySelector('textarea').value, onProgress });
+    const [vkeys, policy] = ['vkeys', 'policy'].map((name) => this.querySelector(`[data-${name}]`).value);
+    const found = await checkBundle({ file, vkeys, policy, onProgress });
     progress.hidden = true;
     this.#show(found.result, found.said, found.why);
   }

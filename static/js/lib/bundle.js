@@ -1,33 +1,34 @@
 /* An export of the log, checked with nothing but the browser. No DOM, no network. The same rules, and the same words for
    what is wrong, as audit/exports/aims_verify.py; docs/formats.md, "Exports". */
-import { Refused, parseCheckpoint, parseKey, verifySignature } from 'aims/lib/merkle.js';
+import { Refused } from 'aims/lib/merkle.js';
+import { Unusable, checkCheckpoint, readTrust } from 'aims/lib/trust.js';
+import { Damaged, openZip, unpacked } from 'aims/lib/zip.js';
 
-const FILES_MAX = 200;
-const FILE_MAX_BYTES = 512 * 1024 * 1024; // WebCrypto hashes a file only whole
+const SMALL_MAX_BYTES = 1024 * 1024; // of manifest and checkpoint
 const LINE_MAX_BYTES = 65535;
 const BATCH = 512; // lines that are hashed side by side
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 const HEX32 = /^[0-9a-f]{64}$/;
 const LEAF = /^(0|[1-9][0-9]{0,14}) ([0-9a-f]{64})$/;
 const LATER = /\/g[1-9][0-9]*$/;
 
 class Wrong extends Error {}
 
-/* Returns {result, said, why}: result is good, unsigned, own-key, gaps or bad. vkeys: one key a line, or empty.
-   file: a Blob. onProgress: called with a share of 1. */
-export async function checkBundle({ file, vkeys, onProgress = () => {} }) {
+/* Returns {result, said, why}: result is good, unsigned, own-key, gaps or bad. vkeys: one key a line, or empty. policy: a
+   C2SP tlog-policy, or empty. file: a Blob. onProgress: called with a share of 1. */
+export async function checkBundle({ file, vkeys, policy = '', onProgress = () => {} }) {
   try {
-    return await verified(await openZip(file), vkeys.split(/\s+/).filter(Boolean), onProgress);
+    const trust = await readTrust({ vkeys, policy });
+    return await verified(new Bundle(file, await openZip(file)), trust, onProgress);
   } catch (error) {
-    if (error instanceof Wrong || error instanceof Refused) return { result: 'bad', said: [], why: error.message };
+    const isTold = [Wrong, Refused, Damaged, Unusable].some((kind) => error instanceof kind);
+    if (isTold) return { result: 'bad', said: [], why: error.message };
     return { result: 'bad', said: [], why: `it can't be read: ${error.message}` };
   }
 }
 
-async function verified(bundle, vkeys, onProgress) {
+async function verified(bundle, trust, onProgress) {
   const manifest = parseManifest(await bundle.text('manifest.json'), bundle);
   bundle.claimed = manifest.files;
-  const trust = { vkeys, isOwn: vkeys.length === 0, isChecked: true, heads: new Map() };
   const said = [];
   let gaps = 0;
   let lines = 0;
@@ -41,7 +42,8 @@ async function verified(bundle, vkeys, onProgress) {
   const other = [...bundle.others][0];
   if (other) throw new Wrong(`${other}: another file than the manifest's`);
   const result = !trust.isChecked ? 'unsigned' : trust.isOwn ? 'own-key' : gaps ? 'gaps' : 'good';
-  return { result, said: [...said, ...[...trust.heads.values()].map(({ origin }) => origin)], why: '' };
+  const cosigned = trust.quorum === 'none' ? '' : ` · ${trust.quorum} ✔`;
+  return { result, said: [...said, ...[...bundle.heads.values()].map(({ origin }) => origin + cosigned)], why: '' };
 }
 
 async function checkSet(bundle, trust, set, onProgress) {
@@ -132,43 +134,52 @@ async function rootFrom(leaves, size, hashes, name) {
   return root;
 }
 
-/* Returns size and root of a part's checkpoint, its signature checked as far as this browser can. */
+/* Returns size and root of a part's checkpoint, looked at once. */
 async function headOf(bundle, trust, part) {
   const place = `${part.checkpoint}\n${part.origin}`;
-  if (!trust.heads.has(place)) {
-    const note = parseCheckpoint(await bundle.text(part.checkpoint));
-    if (note.origin !== part.origin) throw new Wrong(`${part.checkpoint}: not a checkpoint of ${part.origin}`);
-    const keys = await Promise.all((trust.isOwn ? [part.vkey] : trust.vkeys).map((vkey) => parseKey(vkey)));
-    const own = keys.filter(({ name }) => name === part.origin);
-    if (!own.length) throw new Wrong(`${part.checkpoint}: it is a checkpoint of ${part.origin}, for which you brought no key: another log`);
-    let isSigned = false;
-    for (const key of own.filter(({ name, id }) => note.signatures.some((each) => each.name === name && each.id === id))) {
-      const verdict = await verifySignature({ ...note, key }).catch(() => { throw new Wrong(`${part.checkpoint}: the signature of ${key.name} is wrong`); });
-      trust.isChecked &&= verdict === 'proven';
-      isSigned = true;
-    }
-    if (!isSigned) throw new Wrong(`${part.checkpoint}: not signed with the key of ${part.origin}`);
-    trust.heads.set(place, note);
+  if (!bundle.heads.has(place)) {
+    const note = await bundle.text(part.checkpoint);
+    bundle.heads.set(place, await checkCheckpoint(trust, { name: part.checkpoint, note, origin: part.origin, own: part.vkey }));
   }
-  return trust.heads.get(place);
+  return bundle.heads.get(place);
 }
 
 function parseManifest(text, bundle) {
-  const manifest = JSON.parse(text);
+  const manifest = strict(text);
   const numbers = (value, ...names) => names.every((name) => Number.isSafeInteger(value[name]) && value[name] >= 0);
   const strings = (value, ...names) => names.every((name) => typeof value[name] === 'string');
   const partIs = (part) => numbers(part, 'base', 'first', 'end', 'rows', 'tree_size') && strings(part, 'origin', 'vkey', 'checkpoint', 'proof');
   const setIs = (set) => numbers(set, 'rows', 'first', 'end') && strings(set, 'name', 'data', 'leaves', 'completeness')
-    && set.parts.every(partIs) && set.gaps.every((gap) => numbers(gap, 'first', 'end'))
+    && set.parts.every(partIs) && set.gaps.every((gap) => numbers(gap, 'first', 'end') && strings(gap, 'reason'))
     && set.parts.reduce((sum, part) => sum + part.rows, 0) === set.rows;
   const filesAre = Object.values(manifest.files ?? {}).every((claim) => strings(claim, 'sha256') && numbers(claim, 'size_bytes'));
-  if (manifest.typ !== 'aims-audit-export' || manifest.v !== 1 || !manifest.sets?.length || !filesAre || !manifest.sets.every(setIs)) {
+  const isNamed = strings(manifest, 'export', 'product', 'finished_at') && !Array.isArray(manifest.files);
+  if (!isNamed || manifest.typ !== 'aims-audit-export' || manifest.v !== 1 || !manifest.sets?.length || !filesAre || !manifest.sets.every(setIs)) {
     throw new Wrong('manifest.json: not an export of version 1');
   }
   const listed = new Set([...Object.keys(manifest.files), 'manifest.json']);
   for (const name of bundle.names()) if (!listed.has(name)) throw new Wrong(`${name}: not in the manifest`);
   for (const name of listed) if (!bundle.has(name)) throw new Wrong(`${name}: missing`);
   return manifest;
+}
+
+/* Returns what JSON says that has no member twice and no fraction: either would be read in two ways. */
+function strict(text) {
+  const value = JSON.parse(text);
+  let named = 0;
+  const rest = text.replace(/"(?:[^"\\]|\\.)*"(\s*:)?/g, (_, colon) => {
+    named += colon ? 1 : 0;
+    return '';
+  });
+  if (named !== members(value)) throw new Wrong('manifest.json: can\'t be read: a member twice');
+  if (/[0-9][.eE]/.test(rest)) throw new Wrong('manifest.json: can\'t be read: a fraction');
+  return value;
+}
+
+function members(value) {
+  if (value === null || typeof value !== 'object') return 0;
+  const own = Array.isArray(value) ? 0 : Object.keys(value).length;
+  return Object.values(value).reduce((sum, each) => sum + members(each), own);
 }
 
 /* RFC 8785 for JSON without fractions: the keys of the log are ASCII, so code units sort as they should. */
@@ -182,57 +193,11 @@ function isCanonical(raw) {
 }
 
 function spell(value) {
+  if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new Wrong('a fraction, or a number too large');
+  if (typeof value === 'string') encodeURIComponent(value); // throws at half a letter, which has no bytes
   if (Array.isArray(value)) return `[${value.map(spell).join(',')}]`;
   if (value === null || typeof value !== 'object') return JSON.stringify(value);
   return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${spell(value[key])}`).join(',')}}`;
-}
-
-/* Opens a zip without unpacking it: names are flat, sizes are known before anything unfolds. */
-async function openZip(file) {
-  const tail = await view(file, Math.max(0, file.size - 66000), file.size);
-  let at = tail.byteLength - 22;
-  while (at >= 0 && tail.getUint32(at, true) !== 0x06054b50) at -= 1;
-  if (at < 0) throw new Wrong('it is no zip');
-  let [count, length, start] = [tail.getUint16(at + 10, true), tail.getUint32(at + 12, true), tail.getUint32(at + 16, true)];
-  if (at >= 20 && tail.getUint32(at - 20, true) === 0x07064b50) {
-    const end64 = await view(file, Number(tail.getBigUint64(at - 12, true)), Number(tail.getBigUint64(at - 12, true)) + 56);
-    [count, length, start] = [32, 40, 48].map((place) => Number(end64.getBigUint64(place, true)));
-  }
-  if (count > FILES_MAX || length > 1024 * 1024) throw new Wrong(`more than ${FILES_MAX} files`);
-  const directory = await view(file, start, start + length);
-  const entries = new Map();
-  for (let place = 0, number = 0; number < count; number += 1) {
-    if (directory.getUint32(place, true) !== 0x02014b50) throw new Wrong('the zip is damaged');
-    const entry = entryAt(directory, place);
-    if (!NAME.test(entry.name)) throw new Wrong(`a file name that leads elsewhere: ${entry.name}`);
-    if (entries.has(entry.name)) throw new Wrong('two files of one name in the zip');
-    if (entry.flags & 1 || ![0, 8].includes(entry.method)) throw new Wrong(`${entry.name}: encrypted, or compressed in another way than deflate`);
-    if (entry.size > FILE_MAX_BYTES) throw new Wrong(`${entry.name}: too large for a browser; use aims_verify.py`);
-    entries.set(entry.name, entry);
-    place += entry.length;
-  }
-  return new Bundle(file, entries);
-}
-
-function entryAt(directory, place) {
-  const [nameBytes, extraBytes, commentBytes] = [28, 30, 32].map((at) => directory.getUint16(place + at, true));
-  const name = ascii(new Uint8Array(directory.buffer, directory.byteOffset + place + 46, nameBytes));
-  let [packed, size, offset] = [20, 24, 42].map((at) => directory.getUint32(place + at, true));
-  let extra = place + 46 + nameBytes;
-  const last = extra + extraBytes;
-  while (extra + 4 <= last) {
-    const [kind, bytes] = [directory.getUint16(extra, true), directory.getUint16(extra + 2, true)];
-    let field = extra + 4;
-    const wide = () => { field += 8; return Number(directory.getBigUint64(field - 8, true)); };
-    if (kind === 1) {
-      if (size === 0xffffffff) size = wide();
-      if (packed === 0xffffffff) packed = wide();
-      if (offset === 0xffffffff) offset = wide();
-    }
-    extra += 4 + bytes;
-  }
-  const [flags, method] = [8, 10].map((at) => directory.getUint16(place + at, true));
-  return { name, packed, size, offset, flags, method, length: 46 + nameBytes + extraBytes + commentBytes };
 }
 
 class Bundle {
@@ -242,6 +207,7 @@ class Bundle {
     this.claimed = null;
     this.seen = new Set();
     this.others = new Set();
+    this.heads = new Map();
   }
 
   names() { return this.entries.keys(); }
@@ -249,40 +215,26 @@ class Bundle {
   has(name) { return this.entries.has(name); }
 
   async text(name) {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await this.bytes(name));
+    if (this.entries.get(name)?.size > SMALL_MAX_BYTES) throw new Wrong(`${name}: larger than 1,048,576 bytes`);
+    const raw = await this.bytes(name);
+    try {
+      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(raw);
+    } catch {
+      throw new Wrong(`${name}: not UTF-8`);
+    }
   }
 
   /* Returns a file whole; notes where it is not the one in the manifest, to be said last. */
   async bytes(name) {
     const entry = this.entries.get(name);
     if (!entry || (this.claimed && !this.claimed[name])) throw new Wrong(`${name} is missing`);
-    const head = await view(this.file, entry.offset, entry.offset + 30);
-    if (head.getUint32(0, true) !== 0x04034b50) throw new Wrong(`${name}: the zip is damaged`);
-    const start = entry.offset + 30 + head.getUint16(26, true) + head.getUint16(28, true);
-    const raw = await unfolded(this.file.slice(start, start + entry.packed), entry);
-    this.seen.add(name);
     const claim = this.claimed?.[name];
+    const { raw, isSound } = await unpacked(this.file, entry);
     if (claim && (claim.size_bytes !== raw.length || claim.sha256 !== hex(await sha256(null, raw)))) this.others.add(name);
+    else if (!isSound) throw new Wrong(`${name}: the zip is damaged: CRC-32`); // nothing else vouches for the manifest's own bytes
+    this.seen.add(name);
     return raw;
   }
-}
-
-async function unfolded(packed, { name, method, size }) {
-  const stream = method === 8 ? packed.stream().pipeThrough(new DecompressionStream('deflate-raw')) : packed.stream();
-  const raw = new Uint8Array(size);
-  let at = 0;
-  try {
-    for (const reader = stream.getReader(); ;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      if (at + value.length > size) throw new Wrong(`${name}: longer than it says`);
-      raw.set(value, at);
-      at += value.length;
-    }
-  } catch (error) {
-    throw error instanceof Wrong ? error : new Wrong(`${name}: the zip is damaged`);
-  }
-  return raw.subarray(0, at);
 }
 
 function linesOf(raw, name) {
@@ -295,11 +247,6 @@ function linesOf(raw, name) {
   }
   if (start !== raw.length) throw new Wrong(`${name} line ${lines.length + 1}: cut off, it has no end`);
   return lines;
-}
-
-async function view(file, start, end) {
-  if (start < 0 || end > file.size || start > end) throw new Wrong('the zip is damaged');
-  return new DataView(await file.slice(start, end).arrayBuffer());
 }
 
 /* tag: the byte before what is hashed, or null. */

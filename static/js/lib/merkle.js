@@ -1,7 +1,7 @@
 /* The proof of one entry, checked with WebCrypto alone. No DOM.
    Specs: RFC 9162 §2.1.3.2; C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-policy, tlog-proof. */
 const ED25519 = 0x01;
-const COSIGNATURE = 0x04;
+export const COSIGNATURE = 0x04;
 const MARK = '\u2014 ';
 const encode = (text) => new TextEncoder().encode(text);
 
@@ -56,15 +56,20 @@ async function cosigners({ text, signatures, witnesses }) {
   const found = new Set();
   for (const [name, key] of witnesses) {
     for (const { signature } of signatures.filter((one) => key && one.name === key.name && one.id === key.id)) {
-      const time = signature.slice(0, 8).reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
-      const message = encode(`cosignature/v1\ntime ${time}\n${text}`);
+      const [message, raw, time] = cosigned(text, signature);
       const imported = await crypto.subtle.importKey('raw', key.raw, { name: 'Ed25519' }, false, ['verify']);
-      const holds = time > 0n && await crypto.subtle.verify('Ed25519', imported, signature.slice(8), message);
+      const holds = time > 0n && await crypto.subtle.verify('Ed25519', imported, raw, message);
       if (!holds) throw new Refused('cosignature');
       found.add(name);
     }
   }
   return found;
+}
+
+/* What a witness signed: the time stands before the signature. Spec: C2SP tlog-cosignature. */
+function cosigned(text, signature) {
+  const time = signature.slice(0, 8).reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
+  return [encode(`cosignature/v1\ntime ${time}\n${text}`), signature.slice(8), time];
 }
 
 export async function leafHash(text) {
@@ -114,7 +119,8 @@ export async function parseKey(vkey, kinds = [ED25519]) {
   if (raw.length !== 33 || !kinds.includes(raw[0])) throw new Refused('malformed');
   const hashed = await sha256(join(encode(`${name}\n`), raw));
   if (hex(hashed.slice(0, 4)) !== id) throw new Refused('malformed');
-  return { name, id, raw: raw.slice(1) };
+  if (!name) throw new Refused('malformed');
+  return { name, id, kind: raw[0], raw: raw.slice(1) };
 }
 
 export async function verifySignature({ text, signatures, key }) {
@@ -127,14 +133,15 @@ export async function verifySignature({ text, signatures, key }) {
     return 'unsigned';
   }
   for (const { signature } of ours) {
-    if (!await crypto.subtle.verify('Ed25519', imported, signature, encode(text))) throw new Refused('signature');
+    const [message, raw] = key.kind === COSIGNATURE ? cosigned(text, signature) : [encode(text), signature];
+    if (!await crypto.subtle.verify('Ed25519', imported, raw, message)) throw new Refused('signature');
   }
   return 'proven';
 }
 
 function parseSignature(line) {
-  const [name, encoded] = line.slice(MARK.length).split(' ');
-  if (!line.startsWith(MARK) || !encoded) throw new Refused('malformed');
+  const [name, encoded, more] = line.slice(MARK.length).split(' ');
+  if (!line.startsWith(MARK) || !encoded || more !== undefined) throw new Refused('malformed');
   const raw = bytes(encoded);
   return { name, id: hex(raw.slice(0, 4)), signature: raw.slice(4) };
 }
@@ -169,11 +176,14 @@ function hash32(text) {
 }
 
 function bytes(text) {
+  let raw;
   try {
-    return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    raw = atob(text);
   } catch {
     throw new Refused('malformed');
   }
+  if (btoa(raw) !== text) throw new Refused('malformed'); // one spelling only
+  return Uint8Array.from(raw, (letter) => letter.charCodeAt(0));
 }
 
 const half = (value) => Math.floor(value / 2);

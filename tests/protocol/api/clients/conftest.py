@@ -16,10 +16,11 @@ from tests.support.running import AimsServer
 from tests.support.world import DOMAIN, ciba_form, inhabit, payment
 
 SCOPES = (
-    "manage.agents", "manage.findings", "manage.grants", "manage.people", "manage.policies", "manage.resources", "read.audit",
+    "manage.agents", "manage.feeds", "manage.findings", "manage.grants", "manage.people", "manage.policies", "manage.resources", "read.audit",
     "read.requests",
 )  # fmt: skip
 WITHIN_S = 30
+FEED = {"name": "Aimed", "kind": "syslog", "address": "tls://127.0.0.1:1"}  # refused at once: no inner address is named
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _fill(steward: Steward) -> None:
             "approval-requests": steward.call("GET", "approval-requests/").json()["items"][0]["ref"],
             "audit-entries": "0",
             "audit-exports": steward.made("audit-exports/", {"first": 0, "end": 1})["ref"],
+            "audit-feeds": steward.made("audit-feeds/", FEED)["ref"],
             "audit-schedules": steward.made("audit-schedules/", {"name": "Aimed", "every": "day"})["ref"],
             "compliance": "none",
             "events": "none",
