@@ -10,6 +10,13 @@ from django.utils.translation import gettext_lazy as _
 from audit.feeds import wire
 
 
+FORMATS = (
+    ("canonical", _("The exact entries, with index and leaf hash: the copy can be verified")),
+    ("ocsf", _("OCSF 1.6")),
+    ("cef", _("CEF")),
+)
+
+
 class FeedForm(forms.Form):
     """A receiver, and how it wants to be told."""
 
@@ -27,11 +34,7 @@ class FeedForm(forms.Form):
     )
     format = forms.ChoiceField(
         label=_("Format"),
-        choices=[
-            ("canonical", _("The exact entries, with index and leaf hash: the copy can be verified")),
-            ("ocsf", _("OCSF 1.6")),
-            ("cef", _("CEF")),
-        ],
+        choices=FORMATS,
     )
     is_from_start = forms.BooleanField(label=_("Send everything from the first entry on"), required=False)
 

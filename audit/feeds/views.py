@@ -17,7 +17,7 @@ from audit.access import Page, readers_only
 from audit.feeds import services
 from audit.feeds.delivering import key_of, lag_of
 from audit.feeds.errors import FeedError, NoSuchFeed
-from audit.feeds.forms import FeedForm
+from audit.feeds.forms import FORMATS, FeedForm
 from audit.feeds.models import Feed
 
 VERBS = {"pause": services.pause, "resume": services.resume, "delete": services.delete}
@@ -81,8 +81,8 @@ def verb_view(request: HttpRequest, *, ref: str, verb: str) -> HttpResponse:
 def _facts(row: Feed) -> list[dict[str, Any]]:
     return [
         {"label": _("Address"), "value": row.address, "kind": "mono"},
-        {"label": _("Format"), "value": row.format},
-        {"label": _("Has everything up to"), "value": f"{row.cursor:,}" if row.cursor >= 0 else _("nothing yet"), "kind": "number"},
+        {"label": _("Format"), "value": str(dict(FORMATS).get(row.format, row.format))},
+        {"label": _("Has everything up to"), "value": _("entry %(n)s") % {"n": f"{row.cursor:,}"} if row.cursor >= 0 else _("nothing yet"), "kind": "number"},
         {"label": _("Behind by"), "value": f"{lag_of(row):,}", "kind": "number", "sub": _("entries under a checkpoint")},
         {"label": _("Trouble"), "value": row.trouble or _("none"), "sub": _("%(n)s tries in a row") % {"n": row.failures} if row.failures else ""},
     ]  # fmt: skip

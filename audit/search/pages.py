@@ -176,7 +176,7 @@ def _counted(counts: Counts, query: Query, labels: Labels) -> dict[str, Any]:
         "agent": names,
         "resource": names,
         "type": {name: str(event.title) for name, event in kinds.items()},
-        "decision": {code: views.decision_word(code) for code in DECISION_ORDER if code},
+        "decision": {code: views.decision_word(code) or str(_("no decision")) for code in DECISION_ORDER if code},
     }
     length = counts.bars[0].end - counts.bars[0].start if counts.bars else timedelta(days=1)
     heads = {"decision": _("Decision"), "type": _("Kind"), "agent": _("Agent"), "resource": _("Resource")}
@@ -200,8 +200,10 @@ def _counted(counts: Counts, query: Query, labels: Labels) -> dict[str, Any]:
 def _value(name: str, value: str, n: int, query: Query, titles: Mapping[str, str]) -> dict[str, Any]:
     part = Has(name, value)
     is_on = part in query.parts
+    text = titles.get(value) or value
     return {
-        "text": titles.get(value) or value,
+        "text": text,
+        "is_double": name == "type" and list(titles.values()).count(text) > 1,
         "sub": value if titles.get(value) and name != "decision" else "",
         "n": n,
         "href": _address(query.without(part) if is_on else query.also(part)),

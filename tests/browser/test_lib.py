@@ -114,3 +114,7 @@ def test_bars_are_stacked_and_a_drag_covers_whole_ones_either_way(page: Page) ->
     assert call(page, "bars", "covered", rows, low, high) == call(page, "bars", "covered", rows, high, low) == span
     assert call(page, "bars", "covered", rows, rows[2]["end"], rows[2]["end"] + 9) is None
     assert call(page, "bars", "spelled", 1_764_324_000) == "2025-11-28T10:00Z"
+    hours = [1_764_367_200, 1_764_370_800, 1_764_374_400]
+    said = {"lang": "en", "zone": "Europe/Berlin", "isHourly": True}
+    assert call(page, "bars", "named", hours, said) == ["23:00\nNov 28", "00:00\nNov 29", "01:00"]
+    assert call(page, "bars", "named", hours[:1], said | {"isHourly": False}) == ["Nov 28"]

@@ -20,6 +20,15 @@ export function covered(rows, from, to) {
   return under.length ? { start: under[0].start, end: under.at(-1).end } : null;
 }
 
+/* What stands under the bars, in a zone: hours with the day where it changes, or days. moments: in seconds. */
+export function named(moments, { lang, zone, isHourly }) {
+  const day = new Intl.DateTimeFormat(lang, { timeZone: zone, day: 'numeric', month: 'short' });
+  const hour = new Intl.DateTimeFormat(lang, { timeZone: zone, hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+  const days = moments.map((at) => day.format(at * 1000));
+  if (!isHourly) return days;
+  return moments.map((at, n) => `${hour.format(at * 1000)}${days[n] === days[n - 1] ? '' : `\n${days[n]}`}`);
+}
+
 /* 1764324000 as 2025-11-28T10:00Z, which queries read. */
 export function spelled(seconds) {
   return `${new Date(seconds * 1000).toISOString().slice(0, 16)}Z`;
