@@ -9,7 +9,6 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.feeds import wire
 
-
 FORMATS = (
     ("canonical", _("The exact entries, with index and leaf hash: the copy can be verified")),
     ("ocsf", _("OCSF 1.6")),
