@@ -18,6 +18,7 @@ from aims.compliance import errors
 from aims.compliance.kinds import ConsentKind
 from aims.compliance.models import Consent
 from aims.compliance.services import consents, keeping
+from aims.identifier.models import Resource
 from aims.kit import clock
 from aims.people import services as people
 from aims.people.errors import LastAdmin, PersonInactive, PersonWasErased
@@ -36,7 +37,9 @@ from audit.keeping.models import Erasure, PersonalValue
 from audit.models import Entry, InboxRow
 from audit.sequencer import Sequencer
 from audit.verify import verify_log
+from tests.support.cast import acting
 from tests.support.log import as_owner, log_key, sequencer, written_once
+from tests.support.requests import asked
 from tests.unit.compliance.test_consents import confirm, somebody
 from tests.unit.people.driver import Somebody, enrolled
 
@@ -421,3 +424,18 @@ def test_an_export_that_ends_after_the_erasure_leaves_no_file(
     _export("Everything")
     assert Export.objects.get().state == "cancelled"
     assert list(bundles.folder().iterdir()) == []
+
+
+def test_of_what_was_asked_in_their_name_the_signed_statement_alone_still_says_it(zoe: User, pay: Resource) -> None:
+    """docs/erasure.md says so, and why: a change here is a change there."""
+    request = asked(acting("robin", zoe, pay).agent, zoe, pay)
+    with transaction.atomic():
+        words = people.blank(User.objects.get(pk=zoe.pk), by="cli:op", now=clock.now())
+        erasing.begin(zoe.ref, basis="request", by="cli:op", now=clock.now(), words=words)
+    assert _holds(_rows(), NAME, EMAIL, ADDRESS) == ["authorization_approvalrequest"]
+    request.refresh_from_db()
+    said = decode(bytes(request.statement))
+    assert said["facts"]["subject"].pop("name") == NAME
+    assert not _stands(NAME, json.dumps(said, ensure_ascii=False)) and said["sub"] == zoe.ref
+    others = {field.name: getattr(request, field.name) for field in request._meta.fields if field.name != "statement"}
+    assert not [name for name, value in others.items() if _stands(NAME, value) or _stands(EMAIL, value)]
