@@ -226,6 +226,7 @@ WHITENOISE_USE_FINDERS = True
 LOGIN_URL = "/sign-in/"
 EMAIL_CONFIG = _environ.email_url_config(text("EMAIL_URL", "consolemail://"))
 vars().update(EMAIL_CONFIG)
+EMAIL_TIMEOUT = 10  # seconds; without it a mail server that says nothing would hold a sweep for ever
 
 # -- OAuth -----------------------------------------------------------------------------------------
 OAUTH2_PROVIDER_APPLICATION_MODEL = "authorization.Application"

@@ -29,7 +29,12 @@ from audit.write import NOBODY, record
 log = logging.getLogger(__name__)
 
 SWEPT_AT_ONCE = 100
-_HELD = ("audit_personal", "audit_export", "audit_savedsearch")  # tables that values, or names, were deleted from
+_HELD = (
+    "audit_personal",
+    "audit_export",
+    "audit_savedsearch",
+    "audit_schedule",
+)  # tables that values, or names, were deleted from
 
 
 def begin(
