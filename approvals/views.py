@@ -30,6 +30,7 @@ from approvals.context import challenge_of
 from approvals.models import PreparedContext
 from approvals.receipts import MEDIA_TYPE
 from audit.canonical import decode
+from audit.read import scope_of
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ def receipt(request: HttpRequest, ref: str) -> HttpResponse:
         "asked": found.request,
         "card": cards.card(bytes(found.request.statement)),
         "claims": claims,
+        "may_read_log": _may_read_log(request, found.request),
         "approved_until": datetime.fromtimestamp(claims["approved_until"], timezone.get_current_timezone()),
         "decisions": found.request.decisions.filter(decision="approve").select_related("person", "passkey"),
     }
@@ -160,6 +162,10 @@ def _readable(request: HttpRequest, ref: str) -> ApprovalRequest:
     if asked is None:
         raise Http404
     return asked
+
+
+def _may_read_log(request: HttpRequest, asked: ApprovalRequest) -> bool:
+    return scope_of(person_of(request)).covers_agent(asked.agent.identifier)
 
 
 def _after(request: HttpRequest, asked: ApprovalRequest) -> str:
@@ -235,6 +241,7 @@ def _card_values(request: HttpRequest, shown: _Shown) -> dict[str, Any]:
         "no_options": sheet.options_for(shown.no, standing.passkeys) if shown.no else "",
         "door": getattr(asked, "backchannel", None),
         "receipt_ref": asked.receipt_ref,
+        "may_read_log": _may_read_log(request, asked),
         "goes_on_at": _goes_on_at(request, asked) if standing.state not in OPEN else None,
     }
 

@@ -43,7 +43,9 @@ class LogBegun(Event, type="audit.log.begun", title="Log begun", tone="info"):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationBegun(Event, type="audit.generation.begun", title="New generation of the log begun", tone="no"):
-    """The first entry after a fork was avoided. last_checkpoint: the last published note before, base64."""
+    """The first entry after a fork was avoided. last_checkpoint: the last published note before, base64, over last_size
+    entries. stored: how many of them the database had; fewer are an acknowledged loss.
+    """
 
     origin: str
     vkey: str
@@ -51,6 +53,7 @@ class GenerationBegun(Event, type="audit.generation.begun", title="New generatio
     reason: str
     last_checkpoint: str | None
     last_size: int
+    stored: int
 
 
 def key_path() -> Path:
@@ -134,6 +137,7 @@ def begin_generation(
             reason=reason,
             last_checkpoint=base64.b64encode(note.encode()).decode() if note else None,
             last_size=size,
+            stored=head.size,
         )
         _begin(log, event, by=by, now=now)
     return log

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from audit.canonical import decode
@@ -34,6 +36,45 @@ class EntryView:
     remediation: str | None
     data: dict[str, Any]
     canon: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """An entry as a follower sees it that looks at very many: columns, and the bytes that hold the rest."""
+
+    index: int
+    type: str
+    by: str
+    occurred_at: datetime
+    recorded_at: datetime
+    agent: str | None
+    subject: str | None
+    resource: str | None
+    action: str | None
+    decision: str | None
+    txn: str | None
+    canon: bytes | memoryview
+
+
+class Data(Mapping[str, Any]):
+    """The own fields of an entry, read from its bytes when somebody first asks: most are never asked for."""
+
+    def __init__(self, canon: bytes | memoryview) -> None:
+        self._canon = canon
+
+    @cached_property
+    def _read(self) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(bytes(self._canon))["data"]
+        return said
+
+    def __getitem__(self, name: str) -> Any:
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
 
 
 def views_of(entries: Iterable[Entry]) -> list[EntryView]:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from audit import certificate, notes, read, scrub, strength, trust
+from audit import certificate, losses, notes, read, scrub, strength, trust
 from audit.access import readers_only, scope_of
 from audit.errors import LogError
 from audit.events import LogViewed
@@ -48,6 +48,8 @@ def integrity_view(request: HttpRequest) -> HttpResponse:
     shown = {
         "strength": strength.assess(now),
         "logs": list(Log.objects.order_by("-generation")),
+        "lost": [(each.generation, each.first, each.end - 1) for each in losses.every()],
+        "minimum": read.minimum(),
         "checkpoint": _latest(),
         "trouble": read.trouble(),
         "period": PeriodForm(initial={"since": (now - timedelta(days=30)).date(), "until": now.date()}),

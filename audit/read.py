@@ -5,6 +5,7 @@ scope, wherever entries are read: what the reader may see (``audit.access``). Wh
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +18,9 @@ from audit.access import Scope as Scope
 from audit.access import scope_of as scope_of
 from audit.access import scope_of_caller as scope_of_caller
 from audit.checkpoints import current_log
+from audit.entries import Data as Data
 from audit.entries import EntryView as EntryView
+from audit.entries import Glimpse as Glimpse
 from audit.entries import views_of
 from audit.errors import EntryGone, Malformed, NoLog, NoSuchEntry
 from audit.errors import LogError as LogError
@@ -87,6 +90,18 @@ def latest(filter: Filter, before: int | None = None, limit: int = PAGE_DEFAULT,
 def after(index: int, limit: int = PAGE_MAX, *, scope: Scope) -> list[EntryView]:
     """Return entries after an index, oldest first: how followers read on. Never tail anything but this index."""
     return views_of(scope.restrict(Entry.objects.filter(index__gt=index)).order_by("index")[:limit])
+
+
+def glimpses(after: int, upto: int, limit: int, *, types: Collection[str] | None, scope: Scope) -> list[Glimpse]:
+    """Return entries after an index and up to another, oldest first, for followers that look at very many.
+
+    types: whole types, None for all. Bounded on both sides, so that rare types don't make one question read the whole log.
+    """
+    rows = scope.restrict(Entry.objects.filter(index__gt=after, index__lte=upto))
+    if types is not None:
+        rows = rows.filter(type__in=sorted(types))
+    found = rows.order_by("index").values_list(*Glimpse.__slots__)[:limit]
+    return [Glimpse(*columns) for columns in found]
 
 
 def count_after(index: int, *, scope: Scope) -> int:

@@ -13,6 +13,7 @@ from hashlib import sha256
 
 from audit import columns, merkle, notes, tiles
 from audit.columns import CANON
+from audit.keeping import state
 from audit.merkle import HASH_BYTES
 from audit.models import Checkpoint, Log, Tile
 from audit.subtrees import Hashers
@@ -106,9 +107,10 @@ class _Tree:
 
     def _locate(self, tile: int) -> None:
         """Name what was changed: a hash of this tile, if an entry hashes to something else, or the one above. Raises Bad."""
-        base = self._log.base + tile * tiles.WIDTH
-        stored, rows = tile_of(self._log, 0, tile), columns.rows(base, base + tiles.WIDTH)
-        computed = b"".join([sha256(b"\x00" + row[CANON]).digest() for row in rows])
+        base, stored = self._log.base + tile * tiles.WIDTH, tile_of(self._log, 0, tile)
+        computed, gone = self._computed(tile, stored)
+        if computed == stored and gone:
+            raise self._untold(tile, gone)
         if computed == stored:
             above, place = divmod(tile, tiles.WIDTH)
             raise bad_tile(self._log, 1, above, place, "does not hold what the tile below hashes to")
@@ -118,6 +120,22 @@ class _Tree:
                 self._log, 0, tile, at, f"was changed; entry {base + at} is as it was written", entry=base + at
             )
         raise bad_entry(base + at, f"does not match tile 0/{tiles.number_path(tile)}: it was changed, added or removed")
+
+    def _computed(self, tile: int, stored: bytes) -> tuple[bytes, int]:
+        """Return what the entries of a tile hash to, and how many of them went by retention: their hashes are as stored."""
+        base = self._log.base + tile * tiles.WIDTH
+        end = base + len(stored) // HASH_BYTES
+        gone = max(0, min(state.minimum(), end) - base)
+        rows = columns.rows(base + gone, end)
+        kept = [sha256(b"\x00" + row[CANON]).digest() for row in rows]
+        return stored[: gone * HASH_BYTES] + b"".join(kept), gone
+
+    def _untold(self, tile: int, gone: int) -> Bad:
+        """Return the trouble with a hash that can't be told: the entries that would tell it went by retention."""
+        return bad_tile(
+            self._log, 0, tile, 0, f"or another of its first {gone}, or the tile above it, was changed: which one can't be told,"
+            " since their entries went by retention",
+        )  # fmt: skip
 
     def _above(self, tile: int) -> bytes:
         above, place = divmod(tile, tiles.WIDTH)
@@ -156,8 +174,9 @@ class _Tree:
         """The signed root is another: name the hash of the unfinished tile that its entries don't lead to. Raises Bad."""
         assert self._signed is not None
         base = self._log.base + tile * tiles.WIDTH
-        rows = columns.rows(base, base + len(rest) // HASH_BYTES)
-        computed = b"".join([sha256(b"\x00" + row[CANON]).digest() for row in rows])
+        computed, gone = self._computed(tile, rest)
+        if computed == rest and gone:
+            raise self._untold(tile, gone)
         if computed != rest:
             at = first_difference(computed, rest)
             raise bad_tile(self._log, 0, tile, at, "is not what its entry hashes to", entry=base + at)

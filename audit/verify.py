@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from audit import attested, copies, notes
+from audit import attested, copies, losses, merkle, notes, tree
 from audit.keeping import state
 from audit.keeping.events import RetentionApplied
 from audit.models import Entry, InboxRow, Log, Tile
@@ -48,7 +48,8 @@ class Totals:
             return Verdict(self.entries, self.checkpoints, self.unsigned, bad.what, bad.index, bad.where)
         minimum = state.minimum()
         left = Entry.objects.filter(index__lt=minimum).count() if minimum else 0
-        return Verdict(self.entries, self.checkpoints, self.unsigned, minimum=minimum, left=left)
+        lost = tuple(losses.every())
+        return Verdict(self.entries, self.checkpoints, self.unsigned, minimum=minimum, left=left, lost=lost)
 
     def add(self, walk: Walk) -> None:
         """Count what a walk has done."""
@@ -70,7 +71,7 @@ def end_of(walk: Walk, totals: Totals, *, is_whole: bool = True) -> None:
     published = _copied(walk.log)
     walk.gone(published)
     walk.finish()
-    totals.unsigned += walk.size - max(walk.last_signed, min(published, walk.size))
+    totals.unsigned += walk.size - max(walk.last_signed, published if published <= walk.size else 0)
     if is_whole:
         attested.check(walk.log)
     if not walk.following:
@@ -130,7 +131,17 @@ def _copied(log: Log) -> int:
     row = attested.checkpoint(log, head.size)
     if row is not None and bytes(row.root) != head.root:
         raise Bad(f"the copy of checkpoint {head.size} has another root than the stored one", where=where)
+    if row is None and _root(log, head.size) not in (None, head.root):
+        raise Bad(f"the copy of checkpoint {head.size} has another root than the stored tree", where=where)
     return head.size
+
+
+def _root(log: Log, size: int) -> bytes | None:
+    """Return the root of the stored tree at a size; None where it has not that many leaves, which others find."""
+    try:
+        return merkle.root(size, tree.reader(log.generation))
+    except LookupError:
+        return None
 
 
 def _nothing_behind(walk: Walk) -> None:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import Any
 
-from audit import columns, merkle, notes, tiles
+from audit import columns, losses, merkle, notes, tiles
 from audit.columns import CANON, Row
 from audit.keeping import state
 from audit.merkle import HASH_BYTES
@@ -54,7 +54,9 @@ class Walk:
         newest = Checkpoint.objects.filter(generation=log.generation).order_by("-size").first()
         self._last_row = newest.size if newest else -1
         self._head = Head.objects.filter(generation=log.generation).first()
-        end = log.base + self._head.size if self._head else following.base if following else log.base
+        self._lost = None if self._head else losses.of(log, following)
+        ended = self._lost.first if self._lost else following.base if following else log.base
+        end = log.base + self._head.size if self._head else ended
         self.end = end - log.base
         self._minimum = max(0, min(state.minimum() - log.base, self.end))
 
@@ -109,8 +111,8 @@ class Walk:
             raise Bad("the head does not hold what its entries hash to", where="head")
 
     def gone(self, size: int) -> None:
-        """Raise Bad if a published size is more than there is."""
-        if size > self.size:
+        """Raise Bad if a published size is more than there is, and than what is acknowledged as lost."""
+        if size > max(self.size, self._lost.end - self.log.base if self._lost else 0):
             raise self._gone(size)
 
     def _gone(self, size: int) -> Bad:

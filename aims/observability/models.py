@@ -50,7 +50,8 @@ class TransactionCount(models.Model):
 class RuleProgress(models.Model):
     """How far one version of a rule has read, and what it remembers. The row is locked while it reads on.
 
-    index: of the last entry that it has seen, -1 before the first. state: JSON text, whose order is kept.
+    index: of the last entry that it has seen, -1 before the first. state: JSON text, whose order is kept. ran_at: when it last
+    got past one.
     """
 
     rule = models.CharField(max_length=40)

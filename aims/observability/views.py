@@ -45,7 +45,7 @@ class FilterForm(forms.Form):
     severity = forms.ChoiceField(label=gettext_lazy("Severity"), choices=SEVERITIES, required=False)
     rule = forms.ChoiceField(
         label=gettext_lazy("Rule"),
-        choices=[("", gettext_lazy("Any")), *((rule.id, rule.title) for rule in RULES.values())],
+        choices=[("", gettext_lazy("Any")), *((rule.id, gettext_lazy(rule.title)) for rule in RULES.values())],
         required=False,
     )
 
@@ -97,7 +97,8 @@ def finding_page(request: HttpRequest, ref: str) -> HttpResponse:
     finding = _finding(request, ref)
     shown = {
         "finding": finding,
-        "rule": RULES.get(finding.rule),
+        "title": _title(finding),
+        "says": _(RULES[finding.rule].says) if finding.rule in RULES else "",
         "tone": TONES[finding.severity],
         "about": list(_about(finding)),
         "evidence": _evidence(finding, request),
@@ -143,10 +144,15 @@ def _row(finding: Finding) -> dict[str, Any]:
     is_closed = finding.state == FindingState.CLOSED
     return {
         "finding": finding,
-        "rule": RULES.get(finding.rule),
+        "title": _title(finding),
         "state": FindingState(finding.state).label,
         "is_closed": is_closed,
     }
+
+
+def _title(finding: Finding) -> str:
+    """Return what its rule is called, in the reader's language; the rule's id where nobody knows it any more."""
+    return _(RULES[finding.rule].title) if finding.rule in RULES else finding.rule
 
 
 def _moved(request: HttpRequest, ref: str, verb: Any) -> HttpResponse:

@@ -155,7 +155,7 @@ class _Set:
             "leaves": f"{part.name}.leaves",
             "renderings": [part.name + FORMATS[name].suffix for name in self.formats if name in FORMATS],
             "parts": parts,
-            "gaps": [{"first": gap.first, "end": gap.end, "reason": "unsigned"} for gap in self.gaps],
+            "gaps": [{"first": gap.first, "end": gap.end, "reason": gap.reason} for gap in self.gaps],
         }
 
     def _entries(self) -> tuple[list[int], tuple[int, int] | None]:

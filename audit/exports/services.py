@@ -220,7 +220,7 @@ def _beat(row: Export, percent: int) -> None:
 
 
 def _finish(row: Export, made: bundle.Made) -> None:
-    store.keep(made.path, row.ref)
+    """Put the bundle in its place and say so. A crash between the two leaves a file that the next try overwrites."""
     now = _utc_now()
     event = ExportFinished(
         export=row.ref,
@@ -235,6 +235,8 @@ def _finish(row: Export, made: bundle.Made) -> None:
         done |= {"manifest": made.manifest, "percent": 100, "finished_at": now, "expires_at": now + KEPT_FOR}
         if not _mine(row).update(state="ready", claim="", **done):
             raise Cancelled(row.ref)
+        # Behind the claim, which is held until commit: a job that was taken away leaves no file.
+        store.keep(made.path, row.ref)
         record(event, by="system", facts=NOBODY)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
-from audit import merkle, notes, tiles, tree
+from audit import losses, merkle, notes, tiles, tree
 from audit.errors import NoLog
 from audit.exports import proofs
 from audit.models import Checkpoint, Log
@@ -47,10 +48,14 @@ class Span:
 
 @dataclass(frozen=True)
 class Gap:
-    """Entries [first, end) that no checkpoint covers: the end of a generation that was restored away."""
+    """Entries [first, end) that no checkpoint covers: the end of a generation that was restored away.
+
+    reason: ``unsigned``, or ``lost`` where they were published and a restored database did not have them.
+    """
 
     first: int
     end: int
+    reason: str = "unsigned"
 
 
 def signed_size() -> int:
@@ -77,7 +82,17 @@ def over(first: int, end: int, *, snapshot: int) -> tuple[list[Span], list[Gap]]
         at = stop
     if at < end:
         gaps.append(Gap(at, end))
-    return spans, gaps
+    return spans, list(_told_apart(gaps))
+
+
+def _told_apart(gaps: Iterable[Gap]) -> Iterator[Gap]:
+    """Yield the gaps, cut where what is lost begins and ends."""
+    lost = losses.every()
+    for gap in gaps:
+        edges = {edge for each in lost for edge in (each.first, each.end) if gap.first < edge < gap.end}
+        for first, end in pairwise(sorted({gap.first, gap.end, *edges})):
+            is_lost = any(each.first <= first < each.end for each in lost)
+            yield Gap(first, end, "lost" if is_lost else gap.reason)
 
 
 def _generations() -> list[tuple[Log, int, int, str]]:

@@ -29,6 +29,12 @@ from audit.write import NOBODY, record
 log = logging.getLogger(__name__)
 
 SWEPT_AT_ONCE = 100
+_HELD = (
+    "audit_personal",
+    "audit_export",
+    "audit_savedsearch",
+    "audit_schedule",
+)  # tables that values, or names, were deleted from
 
 
 def begin(
@@ -41,6 +47,7 @@ def begin(
     """
     assert connection.in_atomic_block
     assert basis in BASES, basis
+    _delete_for_good()
     key_hash = keystore.hash_of(person)
     state.locked()
     holds.refuse_person(person)
@@ -62,8 +69,9 @@ def finish(erasure: Erasure, *, now: datetime) -> bool:
     A crash after the key is destroyed and before the entry leaves ``begun``: the next call destroys nothing and records.
     Raises: KeysUnavailable.
     """
+    _delete_for_good()
     keystore.destroy(erasure.person, now=now)
-    taken.drop_bundles(made_before=erasure.begun_at)
+    taken.drop_bundles()
     with transaction.atomic():
         # What was being recorded meanwhile: sealed with a key that is gone, but found by its blind index.
         late, _ = PersonalValue.objects.filter(person=erasure.person).delete()
@@ -106,11 +114,27 @@ def _span(person: str) -> tuple[int | None, int | None]:
     return found["first"], None if found["last"] is None else found["last"] + 1
 
 
-def _overwrite() -> None:
-    """On SQLite, bring what was deleted out of the write-ahead log, where old pages would stay for a while."""
-    if connection.vendor == "sqlite" and not connection.in_atomic_block:
+def _delete_for_good() -> None:
+    """On SQLite, have this connection overwrite from now on what it deletes, pages that become free as well."""
+    if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
+            cursor.execute("PRAGMA secure_delete=ON")
+
+
+def _overwrite() -> None:
+    """Let nothing of what was deleted wait where it lay, as far as the database does that. Not within a transaction.
+
+    On SQLite the write-ahead log still holds old pages: it is brought into the file and emptied. PostgreSQL gives the dead
+    rows' room, and that of their index entries, to what is written next; a table that somebody vacuums is left to them.
+    """
+    if connection.in_atomic_block:
+        return
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            for table in _HELD:
+                cursor.execute(f"VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON) {table}")
 
 
 def _erased(erasure: Erasure) -> PersonErased:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import datetime
 
 from audit.exports import services as exports
 from audit.exports.errors import NoSuchExport
@@ -37,9 +36,14 @@ def forget(person: str, words: Collection[str]) -> None:
             search.delete()
 
 
-def drop_bundles(*, made_before: datetime) -> int:
-    """Delete the bundles that were finished before a moment; return how many. They can be made again."""
-    refs = list(Export.objects.filter(state="ready", finished_at__lte=made_before).values_list("ref", flat=True))
+def drop_bundles() -> int:
+    """Delete every bundle, and begin again what is being made; return how many. They can be made again.
+
+    Called after the questions were blanked and committed: a job that was claimed while that was going on may have read what
+    was there before. Who still runs has lost its job, who has just ended is among the bundles.
+    """
+    Export.objects.filter(state="running").update(state="queued", claim="", claimed_until=None)
+    refs = list(Export.objects.filter(state="ready").values_list("ref", flat=True))
     for ref in refs:
         with suppress(NoSuchExport):  # somebody else was first
             exports.delete(ref, by="system", reason="erasure")
@@ -47,7 +51,11 @@ def drop_bundles(*, made_before: datetime) -> int:
 
 
 def _blank(row: Export) -> None:
-    """Blank a question. One that waits can't be answered any more; what was made of it goes with the bundles."""
+    """Blank a question. One that waits can't be answered any more; what was made of it goes with the bundles.
+
+    Its state is asked of the row as it is by now: a job may have ended since it was read, and its bundle must be found.
+    """
     sets = [{**each, "query": "", "name": BLANK} for each in row.sets]
-    state = "cancelled" if row.is_open else row.state
-    Export.objects.filter(pk=row.pk).update(title=BLANK, sets=sets, manifest=None, state=state, claim="")
+    held = Export.objects.filter(pk=row.pk)
+    held.update(title=BLANK, sets=sets, manifest=None, claim="")
+    held.filter(state__in=("queued", "running")).update(state="cancelled")

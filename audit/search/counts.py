@@ -159,17 +159,25 @@ class _Rolled:
         return Counts(sums.total, True, bars, sums.facets())
 
     def _kinds(self, start: datetime, end: datetime) -> list[QuerySet[Any, tuple[str, str, str, str, int]]]:
-        """Return what is counted of each kind: months as they were added up, this one to date, the rest from the rollups."""
+        """Return what is counted of each kind: months and weeks as they were added up, this month to date, the rest from rollups."""
         done = periods.until() or start
         first, last = _months(start, min(end, done))
         parts: list[QuerySet[Rollup] | QuerySet[PeriodCount]] = []
         if first < last:
             months = PeriodCount.objects.filter(grain=periods.MONTH, at__gte=first, at__lt=last)
-            parts, start = [self._rollups(start, first), months], last
+            parts, start = [*self._weeks(start, first, done), months], last
         if start == Month.of(done).begins_at and done <= end and (to_date := periods.to_date(done)) is not None:
             parts, start = [*parts, to_date], done
-        parts.append(self._rollups(start, end))
+        parts += self._weeks(start, end, done)
         return [part.filter(self._condition).order_by().values_list(*KIND, "n") for part in parts]
+
+    def _weeks(self, start: datetime, end: datetime, done: datetime) -> list[QuerySet[Rollup] | QuerySet[PeriodCount]]:
+        """Return what is counted of each kind within a month: whole weeks as they were added up, the rest from the rollups."""
+        first, last = _ceiling(start, ONE_WEEK), _floor(min(end, done), ONE_WEEK)
+        if first >= last:
+            return [self._rollups(start, end)]
+        weeks = PeriodCount.objects.filter(grain=periods.WEEK, at__gte=first, at__lt=last)
+        return [self._rollups(start, first), weeks, self._rollups(last, end)]
 
     def _moments(
         self, start: datetime, end: datetime, *, step: timedelta, hours_from: datetime

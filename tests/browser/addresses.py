@@ -56,6 +56,8 @@ PAGES = [
     ("ada", "pack-new", "{pack}", 200),
     ("ada", "schedules", "/audit/exports/schedules/", 200),
     ("ada", "schedule-new", "/audit/exports/schedules/new/?q=type:people.*", 200),
+    ("ada", "schedule", "{schedule}", 200),
+    ("ada", "schedule-change", "{schedule}change/", 200),
     ("ada", "export-check", "/audit/verify/", 200),
     ("ada", "feeds", "/audit/feeds/", 200),
     ("ada", "audit-filtered", "/audit/?q=type:approvals.decision.approved", 200),

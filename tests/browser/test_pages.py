@@ -116,6 +116,7 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
     found["who"] = f"resource={found['ledger'].split('/')[-2]}&action=ledger.read"
     page.goto(world.url + found["used"])
     found["receipt"] = str(page.get_by_role("link", name="Open the receipt").get_attribute("href"))
+    found["schedule"] = scheduled(page, world)
     found["agent_story"] = f"/audit/timeline/agent/{found['agent'].split('/')[-2]}/"
     found["pack"] = f"/audit/packs/new/?kind=agent&ref={found['agent'].split('/')[-2]}"
     page.goto(f"{world.url}/findings/?rule=replay")
@@ -128,6 +129,15 @@ def found_refs(page: Page, world: World) -> dict[str, str]:
     page.goto(world.url + found["entry"])
     found["timeline"] = str(page.get_by_role("link", name="The whole transaction").get_attribute("href"))
     return found
+
+
+def scheduled(page: Page, world: World) -> str:
+    """Schedule a report; return its page."""
+    page.goto(f"{world.url}/audit/exports/schedules/new/?q=decision:denied")
+    page.get_by_label("Name").fill("What was refused")
+    page.get_by_role("button", name="Schedule it").click()
+    page.wait_for_url("**/sch_*/")
+    return page.url.removeprefix(world.url)
 
 
 @pytest.mark.parametrize(("who", "name", "path", "status"), PAGES, ids=[page[1] for page in PAGES])

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from aims.authentication import certificate, http_signature, wit
 from aims.authentication import claims as authentication
@@ -235,6 +236,7 @@ def _limits() -> list[str]:
         f"policy | {engine.POLICY_MAX_BYTES // kib} KiB |",
         f"feeds of the log | {feeds.FEEDS_MAX}; {delivering.BATCH_MAX} entries or {delivering.BATCH_MAX_BYTES // kib} KiB a batch,"
         f" {delivering.BATCHES_MAX} batches a turn; tried again after {', '.join(map(str, delivering.BACK_OFF_S))} s |",
+        f"mail server | {settings.EMAIL_TIMEOUT} s for each answer |",
         f"scheduled reports of the log | {schedules.SCHEDULES_MAX_OWNER} of one owner, {schedules.SCHEDULES_MAX} in all;"
         f" {schedules.TELLS_MAX} people told; begun {schedules.SETTLED_AFTER.seconds // 60} minutes after the period is over;"
         f" a mail is tried again after {', '.join(map(str, running.TELL_AGAIN_S))} s; the newest {running.RUNS_KEPT} runs are kept |",

@@ -101,14 +101,32 @@ LEAVES: st.SearchStrategy[Tree] = st.one_of(
     st.builds(Present, st.sampled_from([name for name in NAMED if name != "ref"])),
     ordered(),
 )
-TREES: st.SearchStrategy[Tree] = st.recursive(
-    LEAVES,
-    lambda parts: st.one_of(
-        parts.map(syntax.not_so),
-        st.lists(parts, min_size=1, max_size=3).map(syntax.any_of),
-        st.lists(parts, min_size=1, max_size=3).map(lambda found: syntax.all_of(found) or found[0]),
-    ),
-    max_leaves=5,
+
+
+def _trees(leaves: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
+    return st.recursive(
+        leaves,
+        lambda parts: st.one_of(
+            parts.map(syntax.not_so),
+            st.lists(parts, min_size=1, max_size=3).map(syntax.any_of),
+            st.lists(parts, min_size=1, max_size=3).map(lambda found: syntax.all_of(found) or found[0]),
+        ),
+        max_leaves=5,
+    )
+
+
+TREES = _trees(LEAVES)
+# Of kinds alone, which are counted from rollups; mostly so wide that weeks and whole months come into play.
+KINDS = _trees(
+    st.one_of(
+        st.builds(Has, st.just("agent"), st.sampled_from(["courier", "x-1", "acme.example"])),
+        st.builds(Has, st.just("type"), st.sampled_from(["issued", "token.", "audit.log.viewed"]), st.booleans()),
+        st.builds(Has, st.just("resource"), st.sampled_from(["ledger", "pay", "https://"]), st.booleans()),
+        st.builds(Has, st.just("decision"), st.sampled_from(["allow", "deny", "ask"])),
+    )
+)
+SPANS = st.sampled_from(
+    ["", "", "", "before:today", "after:2026-06", "after:40d", "before:2026-11-05", "after:2026-11-01T05Z"]
 )
 
 
@@ -143,14 +161,29 @@ def test_the_database_finds_what_a_look_at_each_entry_finds() -> None:
         assert [entry.index for entry in each(Query(tree), below=10**6, scope=EVERYTHING)] == wanted, str(Query(tree))
         assert [entry.index for entry in newest(Query(tree), scope=EVERYTHING)] == wanted[::-1], str(Query(tree))
 
-        counted = count(Search(Query(tree), scope=EVERYTHING, is_bounded=False), Deadline(Query(tree)))
-        assert (counted.total, counted.is_exact) == (len(wanted), True), str(Query(tree))
-        assert sum(bar.n for bar in counted.bars) == len(wanted), str(Query(tree))
-        for name, values in counted.facets.items():
-            said = Counter(getattr(entry, name) for entry in entries if fits(tree, entry) and getattr(entry, name))
-            assert dict(values) == said, str(Query(tree))
+        _counts_as(Query(tree), [entry for entry in entries if fits(tree, entry)])
+
+    @settings(max_examples=60, deadline=None)
+    @given(KINDS, SPANS)
+    def counts(tree: Tree, span: str) -> None:
+        query = parse(span, NOW).also(tree)
+        _counts_as(query, [entry for entry in entries if all(fits(part, entry) for part in query.parts)])
 
     finds()
+    counts()
+
+
+def _counts_as(query: Query, wanted: list[EntryView]) -> None:
+    """Compare counts, facets and every bar with a look at each entry that fits."""
+    counted = count(Search(query, scope=EVERYTHING, is_bounded=False), Deadline(query))
+    assert (counted.total, counted.is_exact) == (len(wanted), True), str(query)
+    assert sum(bar.n for bar in counted.bars) == len(wanted), str(query)
+    for bar in counted.bars:
+        within = [each for each in wanted if bar.start <= each.recorded_at < bar.end]
+        assert Counter(bar.by_decision) == Counter(each.decision or "" for each in within), (str(query), bar)
+    for name, values in counted.facets.items():
+        said = Counter(getattr(entry, name) for entry in wanted if getattr(entry, name))
+        assert dict(values) == said, str(query)
 
 
 def fill() -> None:
@@ -184,7 +217,7 @@ def fill() -> None:
 def moment_of(index: int) -> datetime:
     """Spread the first fifteen entries over seven months, the rest over some hours of today."""
     if index < 15:
-        return NOW - timedelta(days=203 - 13 * index, hours=index)
+        return NOW - timedelta(days=204 - 14 * index, hours=index)
     return NOW - timedelta(hours=5) + index * STEP
 
 

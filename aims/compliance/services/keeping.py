@@ -146,7 +146,8 @@ def _again(ref: str, now: datetime) -> int:
 
 
 def _finish(now: datetime) -> None:
-    keep.finish_erasures(now=now)
+    if keep.finish_erasures(now=now):
+        people.vacuum_erased()
 
 
 @contextmanager

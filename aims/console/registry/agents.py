@@ -29,6 +29,7 @@ from aims.kit import clock
 from aims.kit.errors import AimsError
 from aims.people.access import person_of, requires_role, signed_in
 from aims.people.models import User
+from audit.read import scope_of
 
 Verb = Callable[..., None]
 form_page = require_http_methods(["GET", "HEAD", "POST"])
@@ -60,7 +61,7 @@ def agent_page(request: HttpRequest, ref: str) -> HttpResponse:
         "agent": agent,
         "layers": stack_of(agent, reader=person, now=now, may_mend=may_act),
         "may_act": may_act,
-        "may_read_log": any(map(person.has_role, ("auditor", "admin"))),
+        "may_read_log": scope_of(person).covers_agent(agent.identifier),
         "questions": asked,
         "groups": list(agent.related_groups.order_by("name")),
         "grants": DelegationGrant.objects.filter(agent=agent, revoked_at=None, until_at__gt=now).count(),

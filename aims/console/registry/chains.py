@@ -20,7 +20,7 @@ from aims.authorization.queries import request_for
 from aims.authorization.services.metering import lineage_of
 from aims.console import labels
 from aims.console.registry.grant_words import Shown, giver, shown
-from aims.console.registry.rights import hops_seen, may_end, paths_seen, reads_log, scope_on, visible_to
+from aims.console.registry.rights import hops_seen, may_end, paths_seen, scope_on, tokens_seen, visible_to
 from aims.identifier.models import Resource
 from aims.identifier.queries import agents_visible_to
 from aims.kit import clock
@@ -90,7 +90,7 @@ def chain(request: HttpRequest, txn: str) -> HttpResponse:
         "live": sum(link.hop.is_live for link in flat),
         "broken": next((link for link in flat if link.hop.is_break), None),
         "endable": _endable(person, tops[0], now=now),
-        "may_read_log": reads_log(person),
+        "may_read_log": bool(tokens_seen(scope_of(person), [link.hop.token for link in flat])),
     }
     return render(request, "grants/chain.html", context)
 

@@ -27,11 +27,12 @@ from aims.console.registry.forms import put
 from aims.console.registry.grant_forms import NarrowForm
 from aims.console.registry.grant_history import history_of, searched_for
 from aims.console.registry.grant_words import changes_of, depth_words, giver, may, shown, titles_of
-from aims.console.registry.rights import may_end, may_pass_on, reads_log, scope_on, tokens_seen, visible_to
+from aims.console.registry.rights import may_end, may_pass_on, scope_on, tokens_seen, visible_to
 from aims.kit import clock
 from aims.kit.errors import AimsError
 from aims.people.access import person_of, signed_in
 from aims.people.models import User
+from audit.read import scope_of
 
 form_page = require_http_methods(["GET", "HEAD", "POST"])
 SHOWN_MAX = 20  # tokens, requests and grants named in a preview; the others are counted
@@ -82,7 +83,7 @@ def grant_page(request: HttpRequest, ref: str) -> HttpResponse:
         "log_href": f"{reverse('audit:list')}?{urlencode(searched_for(grant))}",
         "may_end": not is_over and may_end(person, grant),
         "may_pass_on": not is_over and grant.depth > 0 and may_pass_on(person, grant),
-        "may_read_log": reads_log(person),
+        "may_read_log": scope_of(person).covers_agent(grant.agent.identifier),
         "is_over": is_over,
     }
     return render(request, "grants/detail.html", context)

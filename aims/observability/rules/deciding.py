@@ -7,6 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aims.observability.rules.seen import Hit, Rule, Seen, State, Zone, kept, within
+from aims.observability.rules.seen import gettext_noop as _
 
 _ASKED, _YES, _NO = "authorization.request.opened", "approvals.decision.approved", "approvals.decision.denied"
 
@@ -61,8 +62,8 @@ RULES = (
     Rule(
         id="quick-yes",
         version=1,
-        title="A yes too fast to have been read",
-        says="A person signed a yes sooner than the card can be read.",
+        title=_("A yes too fast to have been read"),
+        says=_("A person signed a yes sooner than the card can be read."),
         severity="medium",
         limits={"decided_under_s": 3},
         types=frozenset({_ASKED, _YES}),
@@ -71,8 +72,8 @@ RULES = (
     Rule(
         id="streak",
         version=1,
-        title="One yes after another",
-        says="A person said yes many times in a row, and never no.",
+        title=_("One yes after another"),
+        says=_("A person said yes many times in a row, and never no."),
         severity="medium",
         limits={"approvals": 10, "within_s": 600},
         types=frozenset({_YES, _NO}),
@@ -81,8 +82,8 @@ RULES = (
     Rule(
         id="night",
         version=1,
-        title="Yes in the middle of the night",
-        says="A person said yes several times while it was night where they live.",
+        title=_("Yes in the middle of the night"),
+        says=_("A person said yes several times while it was night where they live."),
         severity="low",
         limits={"approvals": 3, "within_s": 28_800, "from_hour": 0, "until_hour": 5},
         types=frozenset({_YES}),

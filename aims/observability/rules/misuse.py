@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from aims.observability.rules.seen import Hit, Rule, Seen, State, Zone, kept, within
+from aims.observability.rules.seen import gettext_noop as _
 
 _REFUSED, _REPORT_REFUSED = "authorization.token.refused", "observability.report.refused"
 _CODE_AGAIN, _REFRESH_AGAIN = "authorization.code.reused", "authorization.refresh_token.reused"
@@ -125,8 +126,10 @@ RULES = (
     Rule(
         id="replay",
         version=1,
-        title="Proofs shown twice",
-        says="An assertion, a proof of possession or a report came again and again, or a code was used a second time.",
+        title=_("Proofs shown twice"),
+        says=_(
+            "An assertion, a proof of possession or a report came again and again, or a code was used a second time."
+        ),
         severity="high",
         limits={"refusals": 5, "within_s": 600},
         types=frozenset({_REFUSED, _REPORT_REFUSED, _CODE_AGAIN, _REFRESH_AGAIN}),
@@ -135,8 +138,10 @@ RULES = (
     Rule(
         id="confused-deputy",
         version=1,
-        title="Authority used elsewhere than it was for",
-        says="In one transaction an agent acted at a resource, or for a person, for which it was given nothing there.",
+        title=_("Authority used elsewhere than it was for"),
+        says=_(
+            "In one transaction an agent acted at a resource, or for a person, for which it was given nothing there."
+        ),
         severity="high",
         limits={},
         types=frozenset({_ISSUED, _EXCHANGED, _USED, _REPORTED}),
@@ -145,8 +150,8 @@ RULES = (
     Rule(
         id="own-power",
         version=1,
-        title="Gave itself more power",
-        says="An agent gave or changed a permission of its own, or a person gave themselves a role.",
+        title=_("Gave itself more power"),
+        says=_("An agent gave or changed a permission of its own, or a person gave themselves a role."),
         severity="high",
         limits={},
         types=frozenset({_GIVEN, _NARROWED, _ROLE}),
@@ -155,8 +160,8 @@ RULES = (
     Rule(
         id="fresh-power",
         version=1,
-        title="A new role, used at once",
-        says="Somebody was made admin or approver, and signed a yes soon after.",
+        title=_("A new role, used at once"),
+        says=_("Somebody was made admin or approver, and signed a yes soon after."),
         severity="medium",
         limits={"within_s": 3_600},
         types=frozenset({_ROLE, _YES}),
@@ -165,8 +170,8 @@ RULES = (
     Rule(
         id="asked-until-let",
         version=1,
-        title="Asked until it was let",
-        says="An agent was refused several times, then given a permission, and used it at once.",
+        title=_("Asked until it was let"),
+        says=_("An agent was refused several times, then given a permission, and used it at once."),
         severity="medium",
         limits={"refusals": 3, "within_s": 1_800},
         types=frozenset({_REFUSED, _GIVEN, _ISSUED}),
@@ -175,8 +180,10 @@ RULES = (
     Rule(
         id="unusual-sequence",
         version=1,
-        title="Somewhere new, then something irreversible",
-        says="An agent with a history used a tool or resource for the first time, and soon asked for what can't be undone.",
+        title=_("Somewhere new, then something irreversible"),
+        says=_(
+            "An agent with a history used a tool or resource for the first time, and soon asked for what can't be undone."
+        ),
         severity="medium",
         limits={"history": 20, "within_s": 600},
         types=frozenset({_ISSUED, _EXCHANGED, _REPORTED, _ASKED}),

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 KEYS_MAX = 5_000  # that a rule remembers of one sort, the newest
+_SLACK = KEYS_MAX // 10  # more are let in before the oldest are looked for: each look sorts all of them
 TICK_S = 3_600  # how often rules about silence look around
 
 State = dict[str, Any]
@@ -73,10 +74,15 @@ class Rule:
     watch: Watch
 
 
+def gettext_noop(text: str) -> str:
+    """Mark words for translation, which faces do: a rule has no reader, and no Django."""
+    return text
+
+
 def kept(state: State, name: str) -> dict[str, list[Any]]:
     """Return what a rule remembers of one sort, by key. Each value is a list whose first item is a NumericDate."""
     found: dict[str, list[Any]] = state.setdefault(name, {})
-    if len(found) > KEYS_MAX:
+    if len(found) > KEYS_MAX + _SLACK:
         for key in sorted(found, key=lambda key: (found[key][0], key))[: len(found) - KEYS_MAX]:
             del found[key]
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from aims.observability.rules.seen import Hit, Rule, Seen, State, Zone, is_new_tick, kept
+from aims.observability.rules.seen import gettext_noop as _
 
 _REGISTERED, _SUSPENDED = "identifier.agent.registered", "identifier.agent.suspended"
 _RESUMED, _RETIRED = "identifier.agent.resumed", "identifier.agent.retired"
@@ -83,8 +84,8 @@ RULES = (
     Rule(
         id="after-the-end",
         version=1,
-        title="Acted after it was stopped",
-        says="An agent that was suspended or retired did something later, as we saw or a resource reports.",
+        title=_("Acted after it was stopped"),
+        says=_("An agent that was suspended or retired did something later, as we saw or a resource reports."),
         severity="high",
         limits={"grace_s": 5},
         types=frozenset({_SUSPENDED, _RESUMED, _RETIRED, _USED, _REPORTED}),
@@ -93,8 +94,8 @@ RULES = (
     Rule(
         id="dead-agent",
         version=1,
-        title="An agent that does nothing",
-        says="A registered agent has done nothing for a long time. What nobody uses, nobody watches.",
+        title=_("An agent that does nothing"),
+        says=_("A registered agent has done nothing for a long time. What nobody uses, nobody watches."),
         severity="low",
         limits={"idle_days": 30},
         types=frozenset(),
@@ -103,8 +104,8 @@ RULES = (
     Rule(
         id="silent-source",
         version=1,
-        title="A source fell silent",
-        says="An agent or a resource that used to report what it does has stopped.",
+        title=_("A source fell silent"),
+        says=_("An agent or a resource that used to report what it does has stopped."),
         severity="medium",
         limits={"reports": 20, "silent_s": 86_400, "times_the_usual": 5},
         types=frozenset(),
@@ -113,8 +114,10 @@ RULES = (
     Rule(
         id="unreported-uses",
         version=1,
-        title="Used, but not reported",
-        says="A resource that reports what it does asked us about many tokens, and said nothing of what came of them.",
+        title=_("Used, but not reported"),
+        says=_(
+            "A resource that reports what it does asked us about many tokens, and said nothing of what came of them."
+        ),
         severity="low",
         limits={"uses": 10},
         types=frozenset({_USED, _REPORTED}),

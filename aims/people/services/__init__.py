@@ -2,6 +2,7 @@
 
 from aims.people.services.enrolment import begin_enrolment, enrol, invite, recover
 from aims.people.services.erasure import blank
+from aims.people.services.erasure import vacuum as vacuum_erased
 from aims.people.services.passkeys import add_passkey, begin_adding, end_passkey, rename_passkey
 from aims.people.services.persons import (
     change_profile,
@@ -46,4 +47,5 @@ __all__ = [
     "rename_passkey",
     "seen",
     "start_session",
+    "vacuum_erased",
 ]

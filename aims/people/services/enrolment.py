@@ -38,6 +38,7 @@ def invite(person_or_email: User | str, *, roles: Iterable[str] = (), name: str 
     """
     with transaction.atomic():
         person = person_or_email if isinstance(person_or_email, User) else _person(person_or_email, name, by, now)
+        person = User.objects.select_for_update().get(pk=person.pk)  # who was shut out or erased meanwhile stays so
         if not person.is_active:
             raise PersonInactive
         for role in roles:

@@ -16,6 +16,7 @@ from aims.people.services.sessions import end_all_sessions
 from audit.write import record
 
 NAME = "Erased person"
+_HELD = ("people_user", "people_passkey", "people_signedinsession", "people_invitation")
 _DOMAIN = "erased.invalid"  # RFC 2606 §2: no mail ever goes there
 
 
@@ -26,6 +27,7 @@ def blank(person: User, *, by: str, now: datetime) -> list[str]:
     restored database can be blanked again. Raises LastAdmin, PersonWasErased.
     """
     assert connection.in_atomic_block
+    _delete_for_good()
     hold_admins()
     refuse_last_admin(person)
     held = User.objects.select_for_update().get(pk=person.pk)
@@ -46,6 +48,21 @@ def blank(person: User, *, by: str, now: datetime) -> list[str]:
     record(event, by=by, facts=about(held, remediation="person_erased"))
     nudge(Topic.SESSION, to=[held.ref])
     return called
+
+
+def vacuum() -> None:
+    """On PostgreSQL, give the room of what was blanked to what is written next; not within a transaction."""
+    if connection.vendor == "postgresql" and not connection.in_atomic_block:
+        with connection.cursor() as cursor:
+            for table in _HELD:
+                cursor.execute(f"VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON) {table}")
+
+
+def _delete_for_good() -> None:
+    """On SQLite, have this connection overwrite from now on what it deletes or shortens."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA secure_delete=ON")
 
 
 def _overwrite(held: User, now: datetime) -> None:

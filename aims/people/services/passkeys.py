@@ -16,6 +16,7 @@ from aims.people.services import ceremonies
 from aims.people.services.admins import hold_admins, refuse_last_admin
 from aims.people.services.enrolment import clean_key_name, keep, options_for, verified_registration
 from aims.people.services.entries import about
+from aims.people.services.living import hold_living
 from aims.people.services.sessions import end_sessions, use_key, verified_assertion
 from audit.write import record
 
@@ -64,9 +65,10 @@ def add_passkey(
 
 
 def rename_passkey(key: Passkey, name: str, *, by: str, now: datetime) -> None:
-    """Give a key another name. Raises FieldRefused."""
+    """Give a key another name. Raises FieldRefused, PersonWasErased."""
     key.name = clean_key_name(name)
     with transaction.atomic():
+        hold_living(key.person)
         key.save(update_fields=["name"])
         record(events.PasskeyRenamed(person=key.person.ref, passkey=key.ref), by=by, facts=about(key.person))
 

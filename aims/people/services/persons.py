@@ -16,6 +16,7 @@ from aims.people.errors import EmailTaken, FieldRefused, GroupTaken, NotHeld, Pe
 from aims.people.models import AuditSeat, Group, Invitation, Membership, Role, RoleHolding, User
 from aims.people.services.admins import hold_admins, refuse_last_admin
 from aims.people.services.entries import about, personal, record_personal
+from aims.people.services.living import hold_living
 from aims.people.services.sessions import end_all_sessions
 from audit.write import record
 
@@ -37,15 +38,19 @@ def create_person(*, email: str, name: str, by: str, now: datetime, locale: str 
 
 
 def change_profile(person: User, *, by: str, now: datetime, **changes: str) -> None:
-    """Change name, locale or time_zone. Raises FieldRefused, ValuesUnavailable. The same values again write no entry."""
+    """Change name, locale or time_zone. The same values again write no entry.
+
+    Raises FieldRefused, ValuesUnavailable, PersonWasErased.
+    """
     checks = {"name": _name, "locale": _locale, "time_zone": _zone}
     clean = {field: checks[field](value) for field, value in changes.items()}
     changed = sorted(field for field, value in clean.items() if getattr(person, field) != value)
     if not changed:
         return
-    for field in changed:
-        setattr(person, field, clean[field])
     with transaction.atomic():
+        hold_living(person)
+        for field in changed:
+            setattr(person, field, clean[field])
         person.save(update_fields=changed)
         name = personal(person, person.name) if "name" in changed else None
         record_personal(events.PersonChanged(person=person.ref, fields=changed, name=name), by=by, person=person)

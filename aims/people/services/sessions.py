@@ -18,6 +18,7 @@ from aims.people.models import Ceremony, Passkey, SignedInSession, User
 from aims.people.options import request_options
 from aims.people.services import ceremonies
 from aims.people.services.entries import about, personal, record_personal
+from aims.people.services.living import hold_living
 from aims.people.webauthn import Assertion, WebAuthnRefused
 from audit.write import count_failure, record
 
@@ -60,7 +61,7 @@ def start_session(
 ) -> SignedInSession:
     """Write down a session that its owner can see and end. source: the caller's address, as far as it is known.
 
-    Raises ValuesUnavailable.
+    Raises ValuesUnavailable, PersonWasErased.
     """
     session = SignedInSession(
         person=key.person,
@@ -71,6 +72,7 @@ def start_session(
         last_seen_at=now,
     )
     with transaction.atomic():
+        hold_living(key.person)
         session.save(force_insert=True)
         address = personal(key.person, source)
         event = events.SignedIn(person=key.person.ref, session=session.ref, passkey=key.ref, address=address)

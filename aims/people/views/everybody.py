@@ -16,6 +16,7 @@ from aims.people.errors import FieldRefused
 from aims.people.forms import GroupForm, InviteForm
 from aims.people.models import Group, Role, User
 from aims.people.views.answers import as_page, done
+from audit.read import scope_of
 
 admin_only = requires_role(Role.ADMIN)
 
@@ -60,6 +61,7 @@ def person(request: HttpRequest, ref: str) -> HttpResponseBase:
         "other_groups": [group for group in queries.all_groups() if group not in groups],
         "keys": queries.passkeys_of(found),
         "sessions": queries.sessions_of(found),
+        "may_read_log": scope_of(person_of(request)).covers_agent(None),
         "now": now,
     }
     return render(request, "people/person.html", shown)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from audit.exports.schedules.models import ScheduleRun
@@ -38,7 +39,7 @@ def letter(run: ScheduleRun, address: str) -> Callable[[], Letter]:
 
 
 def days_of(run: ScheduleRun) -> str:
-    """Return the days that a run is about, in the zone of its schedule, with that zone: ``2026-11-01 to 2026-11-30 (UTC)``."""
+    """Return the days that a run is about, in the zone of its schedule, with that zone: ``1 Nov 2026 to 30 Nov 2026 (UTC)``."""
     first, last = _day(run.since_at, run.schedule.zone), _day(run.until_at - _SECOND, run.schedule.zone)
     days = first if first == last else _("%(first)s to %(last)s") % {"first": first, "last": last}
     return f"{days} ({run.schedule.zone})"
@@ -46,6 +47,7 @@ def days_of(run: ScheduleRun) -> str:
 
 def _day(at: datetime, zone: str) -> str:
     try:
-        return at.astimezone(ZoneInfo(zone)).date().isoformat()
+        day = at.astimezone(ZoneInfo(zone)).date()
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return at.date().isoformat()
+        day = at.date()
+    return date_format(day, "j M Y")

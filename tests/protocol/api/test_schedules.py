@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from aims.people.models import User
+from audit.exports.schedules.api import ScheduleViewSet
 from audit.exports.schedules.models import Schedule
 from tests.protocol.api.conftest import Desk, problem_of, recorded
 
@@ -93,6 +95,30 @@ def test_what_belongs_to_another_may_be_seen_and_not_ended(desk: Desk) -> None:
         assert problem_of(desk.post(f"{path}{verb}/"))[0] == 403
     assert problem_of(desk.call("PUT", path, WEEKLY))[0] == 403
     assert Schedule.objects.get().version == 1
+
+
+def test_who_acts_for_a_person_makes_schedules_of_theirs_and_for_a_stranger_none(
+    desk: Desk, ben: User, cy: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = ScheduleViewSet.initialize_request
+
+    def acting_for(person: User) -> None:
+        def initialize(self: ScheduleViewSet, request: Any, *args: Any, **kwargs: Any) -> Any:
+            made = kept(self, request, *args, **kwargs)
+            object.__setattr__(made.auth, "person", person)
+            return made
+
+        monkeypatch.setattr(ScheduleViewSet, "initialize_request", initialize)
+
+    acting_for(cy)
+    assert problem_of(desk.post("audit-schedules/", WEEKLY))[0] == 403
+    assert problem_of(desk.get("audit-schedules/"))[0] == 403
+    acting_for(ben)
+    made = desk.post("audit-schedules/", WEEKLY | {"tells": [ben.ref]})
+    assert (made.status_code, made.json()["owner"], made.json()["tells"]) == (201, ben.ref, [ben.ref])
+    [told] = recorded("audit.schedule.set")
+    assert (told["by"], told["subject"]) == (desk.steward.client_id, ben.ref)
+    assert desk.post("audit-schedules/", WEEKLY | {"tells": [cy.ref]}).json()["errors"][0]["pointer"] == "/tells"
 
 
 def test_no_more_than_the_limit_are_set(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

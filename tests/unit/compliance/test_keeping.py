@@ -28,6 +28,7 @@ from audit.canonical import decode
 from audit.exports import services as exports
 from audit.exports import store as bundles
 from audit.exports.models import Export
+from audit.exports.schedules.models import Schedule
 from audit.keeping import erasing, keystore, personal
 from audit.keeping.errors import KeysUnavailable, NoSuchValue
 from audit.keeping.models import Erasure, PersonalValue
@@ -164,8 +165,12 @@ def test_a_person_who_is_erased_is_gone_from_every_table_and_every_export_and_ev
 ) -> None:
     sequencer.run_once()
     export = _export(f"What {NAME} did")
+    Schedule.objects.create(
+        owner=adm.person.ref, name=f"Of {NAME}", query=f'"{NAME}"', every="day", zone="UTC",
+        set_at=clock.now(), next_at=clock.now(), from_at=clock.now(),
+    )  # fmt: skip
     before = _rows()
-    assert {"people_user", "audit_export"} <= set(_holds(before, NAME, EMAIL, ADDRESS))
+    assert {"people_user", "audit_export", "audit_schedule"} <= set(_holds(before, NAME, EMAIL, ADDRESS))
     kept = list(PersonalValue.objects.filter(person=zoe.ref))
     assert {personal.opened(row).value for row in kept} == {NAME, EMAIL, ADDRESS, "Zoe"}
     proofs = {index: read.tlog_proof(index, scope=EVERYTHING) for index in range(read.size())}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +80,68 @@ def test_a_new_version_of_a_rule_reads_the_log_from_its_beginning(sequencer: Seq
     newer = {"replay": replace(RULES["replay"], version=2, limits={"refusals": 3, "within_s": 600})}
     detecting.follow(now=clock.now(), rules=newer)
     assert [(row.version, len(row.evidence)) for row in Finding.objects.order_by("version")] == [(1, 5), (2, 3)]
+
+
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Watch what is read: the types, and how many entries came."""
+    asked, kept = [], read.glimpses
+
+    def glimpses(*where: int, types: Any, scope: Any) -> Any:
+        found = kept(*where, types=types, scope=scope)
+        asked.append((types, len(found)))
+        return found
+
+    monkeypatch.setattr(read, "glimpses", glimpses)
+    return asked
+
+
+def test_a_rule_that_is_behind_reads_what_it_looks_at_and_nothing_for_those_ahead(
+    sequencer: Sequencer, happen: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happen(40)
+    replays(5)
+    size = sequencer.run_once()
+    assert detecting.follow(now=clock.now()) == size
+    asked = reads(monkeypatch)
+    ahead = RuleProgress.objects.get(rule="dead-agent").ran_at
+    newer = RULES | {"replay": replace(RULES["replay"], version=2)}
+    assert detecting.follow(now=clock.now(), rules=newer) == size
+    assert asked == [(RULES["replay"].types, 5)]
+    assert RuleProgress.objects.get(rule="dead-agent").ran_at == ahead
+    assert set(RuleProgress.objects.values_list("index", flat=True)) == {size - 1}
+    assert detecting.follow(now=clock.now(), rules=newer) == 0 and len(asked) == 1
+
+
+def test_what_is_passed_over_is_bounded_and_the_front_is_reached_all_the_same(
+    sequencer: Sequencer, happen: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happen(40)
+    replays(5)
+    size = sequencer.run_once()
+    monkeypatch.setattr(detecting, "REACH", 10)
+    asked = reads(monkeypatch)
+    assert detecting.follow(now=clock.now(), rules=REPLAY) == size
+    assert len(asked) == -(-size // 10) and sum(count for _, count in asked) == 5
+    assert Finding.objects.get().first_index == size - 5
+
+
+def test_a_sweep_leaves_the_rest_to_the_next_one_when_its_time_is_up(
+    sequencer: Sequencer, happen: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happen(20)
+    size = sequencer.run_once()
+    monkeypatch.setattr(detecting, "SWEEP_S", -1)
+    assert [detecting.follow(now=clock.now(), batch=15) for _ in range(3)] == [15, size - 15, 0]
+
+
+def test_the_words_of_a_rule_are_translated_where_a_page_shows_them(
+    finding: Finding, ben: User, sequencer: Sequencer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {RULES["replay"].title: "Beweise doppelt", RULES["replay"].says: "Immer wieder."}
+    monkeypatch.setattr("django.utils.translation._trans.gettext", lambda text: words.get(str(text), str(text)))
+    for path in ("/findings/?state=waiting", f"/findings/{finding.ref}/", "/findings/rules/"):
+        assert "Beweise doppelt" in browser_of(ben).get(path).text, path
+    assert "Immer wieder." in browser_of(ben).get("/findings/rules/").text
 
 
 def test_a_rule_that_fails_takes_nothing_with_it(sequencer: Sequencer) -> None:

@@ -193,5 +193,9 @@ def test_every_rule_has_a_stream_that_it_sees_and_two_that_it_does_not() -> None
 
 
 def test_a_rule_forgets_the_oldest_of_what_is_too_much() -> None:
-    state: State = {"x": {f"k{number}": [number] for number in range(KEYS_MAX + 7)}}
-    assert len(kept(state, "x")) == KEYS_MAX and "k6" not in state["x"] and "k7" in state["x"]
+    many = KEYS_MAX + KEYS_MAX // 10
+    state: State = {"x": {f"k{number}": [number] for number in range(many)}}
+    assert len(kept(state, "x")) == many
+    state["x"]["new"] = [many]
+    assert len(kept(state, "x")) == KEYS_MAX and "new" in state["x"]
+    assert f"k{many - KEYS_MAX}" not in state["x"] and f"k{many - KEYS_MAX + 1}" in state["x"]

@@ -21,6 +21,7 @@ from audit.keeping.models import Keeping
 from audit.models import Entry, Rollup, Term, Tile
 from audit.partitions import Month
 from audit.sequencer import Sequencer
+from audit.tilecheck import check_tiles
 from audit.verify import verify_log
 from tests.unit.audit.keeping.conftest import Past
 
@@ -246,6 +247,28 @@ def test_a_hash_of_what_went_still_leads_to_the_signed_root(
     verdict = verify_log()
     assert not verdict.is_good
     assert where in verdict.where
+
+
+@pytest.mark.parametrize(
+    ("tile", "at", "index", "words"),
+    [
+        (0, 7, None, "went by retention"),
+        (1, 3, None, "went by retention"),
+        (1, 46, 302, "is not what its entry hashes to"),
+    ],
+)
+def test_the_tile_check_says_where_it_cannot_tell_for_want_of_entries(
+    months: None, sequencer: Sequencer, as_owner: Callable[..., None], tile: int, at: int, index: int | None, words: str
+) -> None:
+    retention.apply(NOW)
+    sequencer.run_once()
+    assert (check_tiles().bad, check_tiles().minimum) == ("", 301)
+    row = Tile.objects.get(level=0, index=tile)
+    raw = bytes(row.data)
+    Tile.objects.filter(level=0, index=tile).update(data=raw[: at * 32] + bytes(32) + raw[at * 32 + 32 :])
+    verdict = check_tiles()
+    assert (verdict.where, verdict.index) == (f"tile/g1/0/00{tile}/{at if index else 0}", index)
+    assert words in verdict.bad
 
 
 def test_an_entry_that_is_there_below_the_minimum_is_noted(
