@@ -22,6 +22,7 @@ from audit.errors import NoSuchStory
 from audit.exports import services, store
 from audit.exports.models import Export
 from audit.exports.packs import asking, subject
+from audit.search.errors import TooBroad
 from audit.timeline.extras import NO_EXTRAS, Extras, Incident, mounted
 from audit.write import NOBODY, record
 from tests.support.cast import browser_of
@@ -54,6 +55,11 @@ def packed(log: Bundles, kind: str = "txn", ref: str = "txn_1", **asked: Any) ->
     row.refresh_from_db()
     assert row.state == "ready", row.failure
     return row
+
+
+def mount(monkeypatch: pytest.MonkeyPatch, extras: Extras) -> None:
+    place = replace(mounted(), extras=extras)
+    monkeypatch.setattr("audit.exports.packs.companions.mounted", lambda: place)
 
 
 def lines(folder: Path, name: str) -> list[int]:
@@ -116,14 +122,14 @@ def test_a_finding_brings_its_evidence_and_the_story_before_it(log: Bundles, mon
     at = [entry.index for entry in read.entries_of_txn("txn_1", scope=EVERYTHING)]
     found = Incident(story=("agent", COURIER, at[-1]), evidence=[at[0] + 2, at[0] + 3, 10**6])
     extras = Extras(incident=lambda ref, scope: found if ref == "fnd_1" else None)
-    monkeypatch.setattr("audit.timeline.extras._mounted", [replace(mounted(), extras=extras)])
+    mount(monkeypatch, extras)
     folder = log.unpacked(packed(log, "finding", "fnd_1", extras=extras))
     assert verdict(folder, log.vkey)[0] == 0
     assert lines(folder, "story") == [at[0]] and lines(folder, "evidence") == [at[0] + 2, at[0] + 3]
     with pytest.raises(NoSuchStory):
         packed(log, "finding", "fnd_2", extras=extras)
     alone = Extras(incident=lambda ref, scope: Incident(story=None, evidence=[at[0]]))
-    monkeypatch.setattr("audit.timeline.extras._mounted", [replace(mounted(), extras=alone)])
+    mount(monkeypatch, alone)
     folder = log.unpacked(packed(log, "finding", "fnd_1", extras=alone), "alone")
     assert not (folder / "story.pdf").exists() and lines(folder, "evidence") == [at[0]]
 
@@ -146,7 +152,7 @@ def test_receipts_come_from_whoever_mounts_by_the_rights_of_who_asks(
         return dict.fromkeys(requests, "a.b.c") if reader == "Ben" else {}
 
     extras = Extras(receipts=receipts, reader=lambda ref: {"usr_ben": "Ben"}.get(ref), keys=lambda: '{"keys":[1]}')
-    monkeypatch.setattr("audit.timeline.extras._mounted", [replace(mounted(), extras=extras)])
+    mount(monkeypatch, extras)
     folder = log.unpacked(packed(log, extras=extras))
     assert (folder / "receipt-apr_1.jwt").read_text() == "a.b.c" and (
         folder / "receipts.jwks.json"
@@ -220,6 +226,18 @@ def test_it_is_asked_for_on_a_page_by_who_may_read(log: Bundles, ben: User, cy: 
     log.sequencer.run_once()
     asked = [each for each in read.after(-1, 200, scope=EVERYTHING) if each.type == "audit.export.asked"]
     assert [(each.data["about_kind"], each.data["about"]) for each in asked] == [("txn", "txn_1")]
+
+
+def test_a_log_that_can_not_be_looked_through_in_time_is_no_error_of_ours(
+    log: Bundles, ben: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        raise TooBroad("It takes too long.", "", 0)
+
+    monkeypatch.setattr("audit.timeline.gather.newest", slow)
+    for place in ("timeline/grant/grt_1/", "timeline/grant/grt_1/story.pdf", "packs/new/?kind=grant&ref=grt_1"):
+        answer = browser_of(ben).get(f"/audit/{place}")
+        assert (answer.status_code, "It takes too long" in answer.content.decode()) == (503, True), place
 
 
 def test_only_so_many_wait(log: Bundles, ben: User) -> None:
