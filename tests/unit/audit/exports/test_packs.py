@@ -14,7 +14,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
+from aims.authorization.events import TokenRefused
 from aims.authorization.request_events import RequestApproved
+from aims.kit import clock
+from aims.observability import detecting
+from aims.observability.models import Finding
+from aims.observability.rules import RULES
 from aims.people.models import User
 from audit import read
 from audit.access import EVERYTHING, Scope
@@ -25,7 +30,7 @@ from audit.exports.packs import asking, subject
 from audit.search.errors import TooBroad
 from audit.timeline.extras import NO_EXTRAS, Extras, Incident, mounted
 from audit.write import NOBODY, record
-from tests.support.cast import browser_of
+from tests.support.cast import Acting, browser_of
 from tests.support.exports import Bundles, verdict
 from tests.support.pdf import text_of
 from tests.unit.audit.exports.test_story_pdf import COURIER, MAGPIE, issue
@@ -200,6 +205,19 @@ def test_a_long_story_has_a_pdf_a_page_and_ends_where_it_says(log: Bundles, monk
     assert "later entries are not in here" in text_of((folder / "story-2.pdf").read_bytes())
 
 
+def test_an_index_says_what_of_a_long_life_is_not_in_it(log: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.timeline.gather.RECENT", 1)
+    at = [entry.index for entry in read.entries_of_txn("txn_1", scope=EVERYTHING)]
+    folder = log.unpacked(packed(log, "agent", COURIER))
+    index = (folder / "INDEX.txt").read_text()
+    assert lines(folder, "story") == [at[2]] and lines(folder, "entries") == [at[0], at[2]]
+    assert f"On paper what came before entry {at[2]}; entries.jsonl holds it." in index
+    found = Extras(incident=lambda ref, scope: Incident(story=("agent", COURIER, None), evidence=[at[1]]))
+    mount(monkeypatch, found)
+    folder = log.unpacked(packed(log, "finding", "fnd_1", extras=found), "other")
+    assert f"What came before entry {at[2]}, neither on paper" in (folder / "INDEX.txt").read_text()
+
+
 def test_it_is_asked_for_on_a_page_by_who_may_read(log: Bundles, ben: User, cy: User) -> None:
     place, browser = "/audit/packs/new/?kind=txn&ref=txn_1", browser_of(ben)
     page = browser.get(place).content.decode()
@@ -269,3 +287,35 @@ def test_what_is_mounted_names_readers_and_shows_them_what_they_may_see(ada: Use
     assert extras.reader(ada.ref) == ada and extras.reader("usr_none") is None and extras.reader("spiffe://x/y") is None
     assert extras.card("apr_none", None) is None and extras.receipts(["apr_none"], extras.reader("cli:root")) == {}
     assert json.loads(extras.keys())["keys"] is not None and extras.incident("fnd_none", EVERYTHING) is None
+
+
+def test_a_finding_is_packed_from_its_page_with_what_shows_it(bundles: Bundles, ben: User, cy: User) -> None:
+    event = TokenRefused(endpoint="token", code="invalid_client", reason="replayed", policies=[])
+    with transaction.atomic():
+        for _ in range(5):
+            record(event, by=COURIER, facts=replace(NOBODY, agent=COURIER, decision="deny"))
+    issue("tok_1", MAGPIE)
+    bundles.sequencer.run_once()
+    detecting.follow(now=clock.now(), rules={"replay": RULES["replay"]})
+    finding, browser = Finding.objects.get(), browser_of(ben)
+    place = f"/audit/packs/new/?kind=finding&ref={finding.ref}"
+    assert place.replace("&", "&amp;") in browser.get(f"/findings/{finding.ref}/").content.decode()
+    assert "5 entries" in browser.get(place).content.decode()
+    assert browser_of(cy).get(place).status_code == 403
+    place = browser.post("/audit/packs/new/", {"kind": "finding", "ref": finding.ref})["Location"]
+    bundles.sequencer.run_once()
+    services.run_due(now=datetime.now(UTC))
+    assert finding.ref in browser.get(place).content.decode()
+    folder = bundles.unpacked(Export.objects.get())
+    assert lines(folder, "evidence") == lines(folder, "story") == finding.evidence
+    assert COURIER in text_of((folder / "story.pdf").read_bytes()) and verdict(folder, bundles.vkey)[0] == 0
+    other = Scope(agents=frozenset({MAGPIE}), since_at=None, until_at=None)
+    assert mounted().extras.incident(finding.ref, other) is None
+
+
+def test_who_may_not_read_the_log_is_not_offered_a_pack(courier: Acting, ada: User, ben: User, adm: User) -> None:
+    for person, is_offered in ((ada, False), (ben, True), (adm, True)):
+        page = browser_of(person).get(f"/agents/{courier.agent.ref}/").content.decode()
+        assert (f"/audit/packs/new/?kind=agent&amp;ref={courier.agent.ref}" in page) is is_offered, person.name
+    page = browser_of(adm).get(f"/people/{ada.ref}/").content.decode()
+    assert f"/audit/packs/new/?kind=person&amp;ref={ada.ref}" in page
