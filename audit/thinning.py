@@ -29,8 +29,8 @@ from audit.policy import NONE, Policy
 from audit.write import NOBODY, Event, record
 
 WHOLE_FOR = timedelta(days=7)  # then a day is thinned at once, so that this is said once a day
-ROWS_AT_ONCE = 20_000  # that are looked at in one transaction
-SLICES_AT_ONCE = 50  # of one sweep
+ROWS_AT_ONCE = 10_000  # that are looked at in one transaction: writers on SQLite wait for half a second
+SLICES_AT_ONCE = 100  # of one sweep
 SIZES_AT_ONCE = 500  # SQLite takes a thousand parameters
 
 

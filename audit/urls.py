@@ -16,7 +16,7 @@ from audit.feeds import urls as feeds_urls
 from audit.keeping import views as keeping
 from audit.search import pages as search
 from audit.timeline import views as timeline
-from audit.timeline.extras import NO_EXTRAS, Extras, mount
+from audit.timeline.extras import NO_EXTRAS, Extras
 from audit.views import Labels, changing, guarded
 
 _NUMBER = r"(?P<number>(?:x\d{3}/)*\d{3})(?:\.p/(?P<width>[1-9]\d{0,2}))?"
@@ -34,8 +34,6 @@ def pages(labels: Labels, extras: Extras = NO_EXTRAS, readers: Readers = NOBODY_
     labels: names for references, where there are any. extras: what else timelines tell of them.
     readers: who may read the log, for reports that are scheduled.
     """
-
-    mount(labels, extras)
 
     def page(route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
         return path(route, guarded(view, labels=labels), name=name)

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import requests
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import CommandError, OutputWrapper
 from django.db import connection
 
@@ -35,11 +36,15 @@ access-token.jwt  the access token that the approval became (RFC 9068); spent
 entry.json        the log entry of the decision, exact bytes (RFC 8785)
 entry.tlog-proof  its proof of inclusion with the signed checkpoint (C2SP tlog-proof)
 log.vkey          the log's public key (C2SP signed-note)
+chain.zip         an evidence pack: how a change was merged by three agents, one for the other, and how the last of them
+                  was told no; chain.zip holds it as a PDF (story.pdf) and says in INDEX.txt what else is in it
 
 With the project:
+  manage.py verify --export chain.zip --vkey log.vkey
   manage.py verify --receipt receipt.jwt --jwks jwks.json --proof entry.tlog-proof --vkey log.vkey
 
 Without it:
+  - python3 -I aims_verify.py chain.zip --vkey log.vkey (audit/exports/aims_verify.py; a copy lies in the zip);
   - any JOSE library checks receipt.jwt and access-token.jwt against jwks.json by their kid;
   - the token's approval.receipt_hash is "sha-256:" and the base64url SHA-256 of the text in receipt.jwt;
   - in the receipt, request_jcs is the base64url of what was asked; approvals[0].context_jcs of what was signed, and
@@ -145,6 +150,12 @@ class Story:
             "README.txt": README.encode(),
         }.items():
             (self.out / name).write_bytes(content)
+        asked = read.latest(
+            read.Filter(type="authorization.request.opened", agent=world.FOREMAN), scope=read.EVERYTHING
+        )[0]
+        call_command(
+            "export", pack=f"txn:{asked.txn}", surroundings=True, out=self.out / "chain.zip", stdout=self.stdout
+        )
 
     def _verify(self, *options: str) -> None:
         command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "verify", *options]

@@ -15,7 +15,7 @@ import logging
 from collections.abc import Collection
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Max, Min
 
 from audit.keeping import holds, keystore, state, taken
@@ -125,16 +125,20 @@ def _overwrite() -> None:
     """Let nothing of what was deleted wait where it lay, as far as the database does that. Not within a transaction.
 
     On SQLite the write-ahead log still holds old pages: it is brought into the file and emptied. PostgreSQL gives the dead
-    rows' room, and that of their index entries, to what is written next; a table that somebody vacuums is left to them.
+    rows' room, and that of their index entries, to what is written next; a table that somebody vacuums is left to them. The
+    erasure is done by now: where this can't be, the log line says so, and the database does it in its own time.
     """
     if connection.in_atomic_block:
         return
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        else:
-            for table in _HELD:
-                cursor.execute(f"VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON) {table}")
+    try:
+        with connection.cursor() as cursor:
+            if connection.vendor == "sqlite":
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            else:
+                for table in _HELD:
+                    cursor.execute(f"VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON) {table}")
+    except DatabaseError as error:
+        log.warning("what was erased waits in old pages of the database: %s", error)
 
 
 def _erased(erasure: Erasure) -> PersonErased:

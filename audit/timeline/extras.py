@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
 from typing import Any
 
-from django.conf import settings
+from django.urls import resolve, reverse
 
 from audit.access import Scope
 
@@ -105,15 +104,10 @@ class Mounted:
     extras: Extras
 
 
-_mounted: list[Mounted] = []
-
-
-def mount(labels: Labels, extras: Extras) -> None:
-    """Remember what the pages are mounted with, for the faces that are no pages: the API, workers, commands."""
-    _mounted[:] = [Mounted(labels=labels, extras=extras)]
-
-
 def mounted() -> Mounted:
-    """Return it. The addresses are loaded first: they mount the pages, and every room with its kinds of entries."""
-    import_module(settings.ROOT_URLCONF)
-    return _mounted[0] if _mounted else Mounted(labels=_nothing, extras=NO_EXTRAS)
+    """Return what the pages are mounted with, for the faces that are no pages: the API, workers, commands.
+
+    It is read from an address, so that it is told once; looking there also loads every room with its kinds of entries.
+    """
+    given = resolve(reverse("audit:pack-new")).kwargs
+    return Mounted(labels=given["labels"], extras=given["extras"])

@@ -17,7 +17,7 @@ ARROW = 7
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """One party. x: its middle. kind: console, agent, person or place."""
+    """One party. x: its middle. kind: console, agent, person, operator or place."""
 
     party: str
     name: str
@@ -136,6 +136,8 @@ def kind_of(party: str) -> str:
         return "console"
     if party.startswith(("spiffe://", "wimse://")):
         return "agent"
+    if party.startswith("cli:"):
+        return "operator"
     return "place" if ":" in party else "person"
 
 

@@ -26,13 +26,14 @@ class Line:
     """One step as the list shows it. links: label and address of what it rests on. gaps: title and text of each.
 
     posture: what attestation had found, where it had found anything. because: the step that took its authority away.
-    reached: whose tokens it ended.
+    reached: whose tokens it ended. concerns: the agent, person and place that it is about, where the arrow does not say it.
     """
 
     step: Step
     title: str
     source: str
     target: str
+    concerns: tuple[str, ...]
     detail: str
     outcome: str
     witnesses: tuple[str, ...]
@@ -131,6 +132,7 @@ def _line(step: Step, names: Mapping[str, str], hrefs: Mapping[str, str], steps:
         title=words.title_of(step),
         source=words.name_of(step.source, names),
         target=words.name_of(step.target, names) if step.target != step.source else "",
+        concerns=tuple(_concerns(step, names)),
         detail=step.action or "",
         outcome=_(words.OUTCOMES[step.outcome]) if step.outcome in words.OUTCOMES else "",
         witnesses=tuple(_(words.WITNESSES[name]) for name in sorted(step.witnesses)),
@@ -143,6 +145,18 @@ def _line(step: Step, names: Mapping[str, str], hrefs: Mapping[str, str], steps:
         entries=tuple(each.index for each in step.entries),
         after=step.at - steps[1].at,
     )
+
+
+def _concerns(step: Step, names: Mapping[str, str]) -> Iterable[str]:
+    drawn = {step.source, step.target}
+    for text, member in (
+        (_("about %(name)s"), "agent"),
+        (_("for %(name)s"), "subject"),
+        (_("at %(name)s"), "resource"),
+    ):
+        ref = next((said for each in step.entries if (said := getattr(each, member))), None)
+        if ref and ref not in drawn:
+            yield text % {"name": words.name_of(ref, names)}
 
 
 def _cards(story: Story, extras: Extras, reader: Any) -> Iterable[Card]:

@@ -66,7 +66,10 @@ def known(
     before: int | None = None,
     below: int | None = None,
 ) -> Timeline:
-    """Return the story of what an address names, as ``timeline`` does. Raises: NoSuchStory where nothing is told of it."""
+    """Return the story of what an address names, as ``timeline`` does.
+
+    Raises: NoSuchStory where nothing is told of it; TooBroad where the database could not find in time what names it.
+    """
     if kind not in KINDS or not _REF.fullmatch(ref):
         raise NoSuchStory("there is no such kind of story, or no such reference")
     named = extras.known_as(kind, ref)

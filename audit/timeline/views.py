@@ -12,6 +12,7 @@ from django.urls import reverse
 from audit.access import scope_of
 from audit.errors import NoSuchStory
 from audit.events import LogViewed
+from audit.search.errors import TooBroad
 from audit.timeline.extras import Extras
 from audit.timeline.shown import drawing_of, shown_of
 from audit.timeline.telling import Timeline, known
@@ -28,6 +29,8 @@ def story_view(request: HttpRequest, kind: str, ref: str, *, labels: Labels, ext
         found = known(kind, ref, scope=scope_of(request.user), extras=extras, **place)
     except NoSuchStory as error:
         raise Http404 from error
+    except TooBroad:
+        return slow(request)
     event = LogViewed(page="timeline", at=found.ref, query=[])
     record_alone(event, by=getattr(request.user, "ref", "unknown"), facts=NOBODY)
     told = shown_of(found, labels=labels, extras=extras, reader=request.user)
@@ -44,6 +47,11 @@ def story_view(request: HttpRequest, kind: str, ref: str, *, labels: Labels, ext
         **standing(),
     }
     return render(request, "audit/story.html", shown)
+
+
+def slow(request: HttpRequest) -> HttpResponse:
+    """Say that what entries name a reference could not be found in time."""
+    return render(request, "audit/slow.html", status=503)
 
 
 def place_in(said: Mapping[str, str]) -> dict[str, int]:

@@ -218,6 +218,9 @@ def test_a_seat_that_opens_one_agent_finds_no_other_in_any_list(
         said = eve.get(path).content.decode()
         assert [mark for mark in (*others, "Heron") if mark in said and mark not in path] == [], path
     assert "Heron" in browser_of(ben).get(who).content.decode()
+    for path in ("/agents/", "/grants/", who):
+        assert "that your seat opens" in eve.get(path).content.decode(), path
+        assert "that your seat opens" not in browser_of(ben).get(path).content.decode(), path
 
 
 def test_a_seat_that_opens_a_period_finds_no_request_from_outside_it(

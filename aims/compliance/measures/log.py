@@ -171,7 +171,7 @@ _tallied(
 _tallied(
     "exports_taken",
     gettext_lazy("Evidence was taken away with its proofs"),
-    ("audit.export.*",),
+    ("audit.export.*", "audit.story.*"),
     fresh_for=QUARTER,
     none=State.UNKNOWN,
 )

@@ -14,6 +14,7 @@ from aims.console.api.refusals import BODY, ENTRANCE, LIST, TABLE, codes_of, que
 from aims.kit.forms import MACHINE_BODY_MAX_BYTES
 
 UNVERSIONED = ("/keys/", "/chain/", "/metadata/")  # what a viewset with versions answers without one
+NAMING = {"audit_packs_create", "audit_stories_pdf_retrieve"}  # what they are about is no part of their address
 METHODS = ("get", "post", "put", "patch", "delete")
 BODY_LIMIT = f"{MACHINE_BODY_MAX_BYTES // 1024} KiB"
 ABOUT = f"""Agents, resources, grants, policies, people and the audit log. Nothing here decides an approval request or
@@ -139,7 +140,8 @@ def _refusals(operation: dict[str, Any], method: str, path: str) -> dict[str, An
 
 def _codes(operation: dict[str, Any], method: str, path: str) -> Iterator[tuple[int, str]]:
     name = str(operation["operationId"])
-    shared = [401, 403, 406, *([404] if "{" in path else []), *([409] if method != "get" else [])]
+    is_of_one = "{" in path or name in NAMING
+    shared = [401, 403, 406, *([404] if is_of_one else []), *([409] if method != "get" else [])]
     yield from ((status, TEXTS[status][0]) for status in shared)
     yield from ENTRANCE
     yield from codes_of(TABLE.get(name, ()))

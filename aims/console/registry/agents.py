@@ -21,6 +21,7 @@ from aims.console.registry import questions
 from aims.console.registry.asking import Question, ask
 from aims.console.registry.forms import ChangedAgentForm, NewAgentForm, OwnerForm, of_agent, put
 from aims.console.registry.listing import SearchForm, listed
+from aims.console.registry.rights import is_cut
 from aims.console.registry.stack import stack_of
 from aims.identifier.models import Agent, AgentState
 from aims.identifier.queries import agents_like, agents_visible_to
@@ -45,7 +46,7 @@ def agent_list(request: HttpRequest) -> HttpResponse:
     page = listed(request, rows, by=("name", "pk"))
     is_admin = person.has_role("admin")
     waiting = ClientRegistration.objects.filter(state=RegistrationState.QUARANTINED).count() if is_admin else 0
-    shown = {"page": page, "form": form, "is_admin": is_admin, "waiting": waiting}
+    shown = {"page": page, "form": form, "is_admin": is_admin, "waiting": waiting, "is_cut": is_cut(person)}
     return render(request, "agents/list.html", shown)
 
 

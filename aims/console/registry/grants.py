@@ -19,7 +19,7 @@ from aims.authorization.queries import NOTICE_BEFORE, live_grants
 from aims.console.registry.grant_forms import agents_for
 from aims.console.registry.grant_words import Shown, shown
 from aims.console.registry.listing import SearchForm, listed
-from aims.console.registry.rights import may_end, reads_log, sees_all, visible_to
+from aims.console.registry.rights import is_cut, may_end, reads_log, sees_all, visible_to
 from aims.identifier.models import Agent
 from aims.kit import clock
 from aims.people.access import person_of, signed_in
@@ -90,6 +90,7 @@ def grant_list(request: HttpRequest) -> HttpResponse:
         "may_give": agents_for(person).exists(),
         "sees_all": sees_all(person),
         "may_ask_who": reads_log(person),
+        "is_cut": is_cut(person),
     }
     return render(request, "grants/list.html", context)
 

@@ -29,6 +29,11 @@ def reads_log(person: User) -> bool:
     return person.has_role("admin") or person.has_role("auditor")
 
 
+def is_cut(person: User) -> bool:
+    """Return whether this person reads the log, and their seat opens some agents only: lists say so."""
+    return reads_log(person) and not sees_all(person)
+
+
 def visible_to(person: User) -> QuerySet[DelegationGrant]:
     """Return the grants that this person may see: what they gave, passed on or answer for, and of agents of their seat."""
     rows, opened = DelegationGrant.objects.select_related(*_JOINED), scope_of(person).agents
@@ -57,7 +62,8 @@ def hops_seen(person: User, tops: list[Hop]) -> list[Hop]:
         or any(grant.from_person_id == person.pk for grant in hop.grants)
         for hop in hops
     )
-    return tops if is_theirs else list(_within(tops, scope_of(person)))
+    scope = scope_of(person)
+    return tops if is_theirs or scope.is_whole else list(_within(tops, scope))
 
 
 def paths_seen(scope: Scope, paths: Iterable[Path]) -> list[Path]:
@@ -72,8 +78,8 @@ def tokens_seen(scope: Scope, tokens: Iterable[AccessToken]) -> list[AccessToken
 
 def _within(hops: Iterable[Hop], scope: Scope) -> Iterator[Hop]:
     for hop in hops:
-        below, agent, at = list(_within(hop.below, scope)), hop.token.agent, hop.token.issued_at
-        if agent and at and scope.covers_agent(agent.identifier) and scope.covers_moment(at):
+        below, agent, at = list(_within(hop.below, scope)), hop.token.agent, hop.token.issued_at or hop.token.created
+        if agent and scope.covers_agent(agent.identifier) and scope.covers_moment(at):
             yield replace(hop, below=below)
         else:
             yield from below

@@ -19,6 +19,7 @@ from audit.exports.api import MEMBER, ExportSerializer, Strict, Text, shown
 from audit.exports.errors import ExportError
 from audit.exports.packs import asking
 from audit.exports.packs.subject import KINDS
+from audit.search.errors import TooBroad
 from audit.timeline.extras import mounted
 
 
@@ -57,6 +58,8 @@ class PackViewSet(ViewSet):
             )
         except NoSuchStory as error:
             raise Http404 from error
+        except TooBroad as error:
+            raise ValidationError({"ref": [error.message]}) from error
         except ExportError as error:
             raise ValidationError({MEMBER.get(error.code, "non_field_errors"): [str(error)]}) from error
         return Response(shown(row), status=201)

@@ -40,7 +40,7 @@ class Offer:
 
 
 def offer(kind: str, ref: str, *, scope: Scope, extras: Extras) -> Offer:
-    """Return what a pack would hold. Raises: NoSuchStory."""
+    """Return what a pack would hold. Raises: NoSuchStory, TooBroad."""
     about = subject(kind, ref, scope=scope, extras=extras)
     found = find(about, scope=scope, extras=extras)
     first, end = _ends(found)
@@ -63,7 +63,7 @@ def ask(
     """Ask for a pack. reader: by whose rights cards and receipts are shown, empty for nobody's.
 
     with_surroundings: also every entry between the first and the last, which proves that none was left out; only where
-    that is offered. Raises: NoSuchStory, TooManyExports, FormatMissing.
+    that is offered. Raises: NoSuchStory, TooBroad, TooManyExports, FormatMissing.
     """
     made = offer(kind, ref, scope=scope, extras=extras)
     first, end = _ends(made.found)

@@ -105,6 +105,15 @@ class Companions:
         said = []
         if self.found.is_cut:
             said.append("The story goes on; what comes later is in no page here.")
+        if any(page.gathered.is_cut for page in self.found.pages):
+            said.append("More transactions or changes that the story leads to than are looked at.")
+        if self.found.pages and self.found.pages[0].gathered.earlier is not None:
+            is_there = any(each["name"] == "entries" for each in manifest["sets"])
+            first = self.found.pages[0].gathered.entries[0].index
+            on_paper = f"On paper what came before entry {first}; entries.jsonl holds it."
+            said.append(
+                on_paper if is_there else f"What came before entry {first}, neither on paper nor among the entries."
+            )
         if not self.scope.is_whole:
             said.append("Entries outside the scope above.")
         if hidden := [ref for ref in self.found.requests if ref not in receipts]:

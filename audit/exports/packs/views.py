@@ -14,7 +14,9 @@ from audit.exports.errors import ExportError
 from audit.exports.packs import asking
 from audit.exports.packs.forms import PackForm
 from audit.exports.views import for_readers, told
+from audit.search.errors import TooBroad
 from audit.timeline.extras import Extras, Labels
+from audit.timeline.views import slow
 
 
 @for_readers
@@ -27,6 +29,8 @@ def new_view(request: HttpRequest, *, labels: Labels, extras: Extras) -> HttpRes
         offer = asking.offer(kind, ref, scope=scope, extras=extras)
     except NoSuchStory as error:
         raise Http404 from error
+    except TooBroad:
+        return slow(request)
     form = PackForm(request.POST if request.method == "POST" else None, surroundings=offer.surroundings)
     if form.is_bound and form.is_valid():
         by = str(getattr(request.user, "ref", "unknown"))

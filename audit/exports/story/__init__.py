@@ -24,8 +24,9 @@ from audit.exports.story.wording import WORDS
 from audit.timeline import words
 from audit.timeline.calls import WE_SAW
 from audit.timeline.extras import Extras, Labels
-from audit.timeline.gather import RECENT
-from audit.timeline.layout import Drawing
+from audit.timeline.gather import RECENT, names_in
+from audit.timeline.happened import CONSOLE
+from audit.timeline.layout import Drawing, kind_of
 from audit.timeline.shown import CARDS_MAX, Compared, Line, Shown, drawing_of, shown_of
 from audit.timeline.telling import Timeline
 from audit.typesetting import pdf
@@ -79,6 +80,7 @@ def _data(found: Timeline, told: Shown, proven: Proven, asked: Asked) -> dict[st
         "integrity": _integrity(proven),
         "notes": list(dict.fromkeys(span.note for span in proven.spans)),
         "diagram": _diagram(found, told),
+        "who": _who(found, told),
         "steps": [_step(line) for line in told.lines],
         "cards": [_card(each) for each in told.compared],
         "entries": _entries(found, proven),
@@ -172,6 +174,21 @@ def _diagram(found: Timeline, told: Shown) -> dict[str, Any]:
     }
 
 
+def _who(found: Timeline, told: Shown) -> list[dict[str, str]]:
+    """Return every party and whatever else is named, with the reference that entries know it by."""
+    places = {entry.resource for entry in found.gathered.entries}
+    named = dict.fromkeys([*found.story.parties, *names_in(found.gathered.entries)])
+    return [
+        {
+            "name": words.name_of(ref, told.names),
+            "kind": WORDS["kinds"]["place" if ref in places else kind_of(ref)],
+            "ref": settings.ISSUER if ref == CONSOLE else ref,
+        }
+        for ref in named
+        if ref not in ("system", "unknown")
+    ]
+
+
 def _step(line: Line) -> dict[str, Any]:
     step, authority = line.step, line.step.authority
     rests = ", ".join(f"{label} {ref}" if ref else label for label, ref in _rests(line))
@@ -185,7 +202,7 @@ def _step(line: Line) -> dict[str, Any]:
         "detail": line.detail,
         "outcome": line.outcome,
         "tone": step.tone,
-        "who": " → ".join(filter(None, (line.source, line.target))),
+        "who": " · ".join([" → ".join(filter(None, (line.source, line.target))), *line.concerns]),
         "witnesses": "; ".join(witnesses),
         "authority": f"{wording.ABOUT if step.part in _NO_USE else wording.BY} {rests}" if rests else "",
         "token": authority.token or "",

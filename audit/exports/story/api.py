@@ -18,6 +18,7 @@ from audit.access import scope_of_caller
 from audit.errors import NoSuchStory
 from audit.exports.story import Asked
 from audit.exports.story.taking import pdf_response, take
+from audit.search.errors import TooBroad
 from audit.timeline.extras import mounted
 from audit.timeline.gather import KINDS
 from audit.timeline.views import PLACES, place_in
@@ -60,6 +61,8 @@ class StoryViewSet(ViewSet):
             return pdf_response(take(said["kind"], said["ref"], asked, facts=facts, **place))
         except NoSuchStory as error:
             raise Http404 from error
+        except TooBroad as error:
+            raise ValidationError({"ref": [error.message]}) from error
 
 
 routes: list[tuple[str, type[ViewSet], str]] = [("audit-stories", StoryViewSet, "audit-story")]

@@ -10,8 +10,9 @@ from audit.access import scope_of
 from audit.errors import NoSuchStory
 from audit.exports.story import Asked
 from audit.exports.story.taking import pdf_response, take
+from audit.search.errors import TooBroad
 from audit.timeline.extras import Extras, Labels
-from audit.timeline.views import place_in
+from audit.timeline.views import place_in, slow
 from audit.write import NOBODY
 
 
@@ -32,3 +33,5 @@ def story_pdf(request: HttpRequest, kind: str, ref: str, *, labels: Labels, extr
         return pdf_response(take(kind, ref, asked, facts=NOBODY, **place_in(request.GET)))
     except NoSuchStory as error:
         raise Http404 from error
+    except TooBroad:
+        return slow(request)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 ABOVE = "A story from the audit log"
-WORDS = {
+WORDS: dict[str, Any] = {
     "asked": "What was asked",
     "complete": "How complete it is",
     "integrity": "What it rests on",
@@ -11,6 +13,8 @@ WORDS = {
     "diagram": "Who called whom, from top to bottom",
     "diagram-alt": "Sequence diagram. Each row is a step; the list that follows says the same in words.",
     "diagram-more": "Who called whom, continued",
+    "who": "Who is who",
+    "who-columns": ["Name", "What", "As entries call it"],
     "steps": "Step by step",
     "cards": "As it was shown, and as it was carried out",
     "shown": "As it was shown, and signed",
@@ -21,7 +25,13 @@ WORDS = {
     "how": "How to check it",
     "note": "The checkpoint, as it was signed",
     "unsigned": "not yet signed",
-    "kinds": {"console": "decides and records", "agent": "agent", "person": "person", "place": "resource"},
+    "kinds": {
+        "console": "decides and records",
+        "agent": "agent",
+        "person": "person",
+        "operator": "operator",
+        "place": "resource",
+    },
     "key": [
         "we were asked about its token",
         "a side reports it",

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management import CommandError, call_command
 
 from aims.people.models import User
-from audit import checkpoints, copies, losses, notes, partitions, read
+from audit import checkpoints, copies, losses, notes, partitions, read, scrub
 from audit.exports import spans
 from audit.keeping import retention
-from audit.models import Checkpoint, Entry
+from audit.models import Check, Checkpoint, Entry
 from audit.sequencer import Sequencer
 from audit.tilecheck import check_tiles
 from audit.verdict import Lost
@@ -60,6 +60,14 @@ def test_once_acknowledged_it_is_a_statement_of_its_own(begun: Tamper) -> None:
     verdict = verify_log()
     assert (verdict.bad, verdict.lost, verdict.entries, verdict.unsigned) == ("", (LOST,), 13, 0)
     assert check_tiles().lost == (LOST,)
+
+
+def test_the_checks_that_run_by_themselves_pass_over_it(begun: Tamper) -> None:
+    for kind in scrub.KINDS:
+        scrub.ask(kind, by="usr_1")
+        scrub.Scrubber().round(datetime.now(UTC))
+        row = Check.objects.get(kind=kind)
+        assert (row.bad, row.good_upto) == ("", 13), kind
 
 
 def test_entries_behind_the_last_stored_checkpoint_are_not_called_signed(

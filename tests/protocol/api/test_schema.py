@@ -26,6 +26,7 @@ from tests.protocol.api.conftest import Desk, problem_of
 OPERATIONS = {
     str(operation["operationId"]): (path, method, operation) for path, method, operation in operations(document())
 }
+FILES = {"audit_exports_bundle_retrieve": "application/zip", "audit_stories_pdf_retrieve": "application/pdf"}
 
 
 def named(name: str) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def test_every_operation_has_words_and_names_its_scope_and_its_refusals() -> Non
         assert wanted <= set(operation["responses"]), name
         for status, answer in operation["responses"].items():
             assert answer.get("description") or status.startswith("2"), name
-            good = "application/zip" if name == "audit_exports_bundle_retrieve" else "application/json"
+            good = FILES.get(name, "application/json")
             assert set(answer.get("content", {})) == {good if status.startswith("2") else MEDIA_TYPE}
 
 

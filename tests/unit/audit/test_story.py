@@ -199,6 +199,7 @@ def test_every_party_has_a_kind_and_short_is_short() -> None:
         A: "agent",
         R: "place",
         "usr_ada": "person",
+        "cli:root": "operator",
         "model:m": "place",
         "wimse://x/y": "agent",
     }

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import DatabaseError, connection, transaction
 from pytest_django import Settings
 
-from audit import checkpoints, merkle, notes, read, thinning, tree
+from audit import attested, checkpoints, merkle, notes, read, thinning, tree
 from audit.access import EVERYTHING
-from audit.models import Checkpoint, Cosignature, Entry, Timestamp
+from audit.models import Checkpoint, Cosignature, Entry, Log, Timestamp
 from audit.sequencer import Sequencer
 from audit.tilecheck import check_tiles
 from audit.verify import verify_log
@@ -124,6 +124,28 @@ def test_an_old_entry_is_still_proven_and_so_is_an_old_proof(sign: Sign, log_key
         first=3, second=newest.size, first_root=bytes(held.root), second_root=bytes(newest.root),
         proof=merkle.consistency_proof(3, newest.size, tiles),
     )  # fmt: skip
+
+
+def test_a_check_that_runs_meanwhile_misses_no_cosignature_that_went(
+    sign: Sign, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_owner: Callable[..., None]
+) -> None:
+    settings.TLOG_POLICY = str(tmp_path / "policy")
+    key = notes.key_of(W1, "w1.example", notes.COSIGNATURE)
+    Path(settings.TLOG_POLICY).write_text(f"witness w1 {key}\nquorum w1\n")
+    every(10, sign, range(1, 4))
+    cosign(1, W1)
+    cosign(2, W1)
+    look, seen = attested.checkpoint, list[int]()
+
+    def slow(log: Log, size: int) -> Checkpoint | None:
+        seen.append(thinning.thin())
+        return look(log, size)
+
+    monkeypatch.setattr(attested, "checkpoint", slow)
+    attested.check(checkpoints.current_log())
+    assert seen == [1, 0] and sizes() == [2, 3, 20]
+    as_owner("DELETE FROM audit_checkpoint WHERE size = 2")
+    assert verify_log().where == f"cosignature/g1/2/{key.id.hex()}", "a checkpoint alone does not go"
 
 
 def test_an_empty_log_has_nothing_to_thin(db: None) -> None:

@@ -25,7 +25,6 @@ from aims.people.models import Passkey, User
 from audit import notes, read
 from audit.access import EVERYTHING
 from audit.canonical import decode
-from audit.exports import bundle
 from audit.exports import services as exports
 from audit.exports import store as bundles
 from audit.exports.models import Export
@@ -353,71 +352,3 @@ def test_what_stays_of_a_person_is_a_reference_and_the_keys_that_prove_what_they
     assert not zoe.signed_in_sessions.exists()
     assert not zoe.invitations.exists()
     assert not zoe.role_holdings.filter(until_at=None).exists()
-
-
-LATE: dict[str, Callable[[User], object]] = {
-    "a new name": lambda person: people.change_profile(person, by=person.ref, now=clock.now(), name=f"{NAME} II"),
-    "a key's name": lambda person: people.rename_passkey(person.passkeys.get(), NAME, by=person.ref, now=clock.now()),
-    "a session": lambda person: people.start_session(
-        person.passkeys.get(), session_key="l" * 32, user_agent=NAME, source=ADDRESS, now=clock.now()
-    ),
-    "a link": lambda person: people.invite(person, by="cli:op", now=clock.now()),
-}
-
-
-@pytest.mark.parametrize("what", LATE)
-def test_who_had_the_person_in_hand_before_writes_nothing_of_theirs_once_it_has_begun(zoe: User, what: str) -> None:
-    """The key is there still, so nothing but the verbs themselves can refuse."""
-    held = User.objects.get(pk=zoe.pk)
-    with transaction.atomic():
-        people.blank(User.objects.get(pk=zoe.pk), by="cli:op", now=clock.now())
-        erasing.begin(zoe.ref, basis="request", by="cli:op", now=clock.now())
-    assert keystore.key_of(zoe.ref) is not None
-    with pytest.raises((PersonWasErased, PersonInactive)):
-        LATE[what](held)
-    assert _holds(_rows(), NAME, EMAIL, ADDRESS) == []
-    assert not PersonalValue.objects.filter(person=zoe.ref).exists()
-
-
-def test_a_bundle_that_was_finished_while_the_erasure_committed_goes_as_well(zoe: User, sequencer: Sequencer) -> None:
-    sequencer.run_once()
-    began_at = clock.now() - timedelta(minutes=1)  # as its caller read the clock, before the export ended
-    export = _export("Everything")
-    with transaction.atomic():
-        erasure = erasing.begin(zoe.ref, basis="request", by="cli:op", now=began_at)
-    erasing.finish(erasure, now=began_at)
-    assert not (bundles.folder() / bundles.name(export.ref)).exists()
-    assert Export.objects.get().state == "expired"
-
-
-def test_an_export_that_was_claimed_while_the_erasure_committed_begins_again(zoe: User, sequencer: Sequencer) -> None:
-    sequencer.run_once()
-    with transaction.atomic():
-        erasure = erasing.begin(zoe.ref, basis="request", by="cli:op", now=clock.now())
-    row = exports.ask(
-        kind="range", title="All", sets=[exports.Wanted(name="all", query="", first=0, end=None)], formats=["jsonl"],
-        scope=EVERYTHING, by="usr_1", now=clock.now(),
-    )  # fmt: skip
-    Export.objects.filter(pk=row.pk).update(state="running", claim="x", claimed_until=clock.now() + timedelta(hours=1))
-    erasing.finish(erasure, now=clock.now())
-    row.refresh_from_db()
-    assert (row.state, row.claim) == ("queued", "")
-
-
-def test_an_export_that_ends_after_the_erasure_leaves_no_file(
-    zoe: User, sequencer: Sequencer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sequencer.run_once()
-    real = bundle.make
-
-    def slow(*args: Any, **kwargs: Any) -> bundle.Made:
-        made = real(*args, **kwargs)
-        with transaction.atomic():
-            erasure = erasing.begin(zoe.ref, basis="request", by="cli:op", now=clock.now(), words=["everything"])
-        erasing.finish(erasure, now=clock.now())
-        return made
-
-    monkeypatch.setattr(bundle, "make", slow)
-    _export("Everything")
-    assert Export.objects.get().state == "cancelled"
-    assert list(bundles.folder().iterdir()) == []

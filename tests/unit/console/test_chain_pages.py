@@ -15,6 +15,7 @@ from aims.authorization.services import agents as stopping
 from aims.authorization.services.grants import GiveGrant, give_grant, revoke_grant
 from aims.identifier.models import Agent, Resource
 from aims.kit import clock
+from aims.people import services as people
 from audit.sequencer import Sequencer
 from tests.protocol.token_exchange.test_exchange import Chain, walk
 from tests.protocol.token_exchange.test_exchange import chain as chain
@@ -145,6 +146,25 @@ def test_who_answers_for_one_agent_of_it_sees_it_and_can_not_cut_it(chain: Chain
     assert "Take back the grant" not in page_of(olga)
     assert "Take back the grant" in page_of(chain.on.ada)
     assert browser_of(olga).get(reverse("grant-chain", args=[users_grant(chain).ref])).status_code == 404
+
+
+def test_an_auditor_before_one_agent_sees_its_hop_and_nothing_of_the_others(chain: Chain) -> None:
+    walk(chain, 2)
+    b, c = chain.links[0].agent, chain.links[1].agent
+    terms = people.SeatTerms(
+        is_guest=True, until_at=clock.now() + timedelta(days=1), agents=(b.identifier,),
+        period_since_at=None, period_until_at=None,
+    )  # fmt: skip
+    seat, _link = people.open_seat("eve@audit.example", terms, by=BY, now=clock.now())
+    page = browser_of(seat.person).get(reverse("chain", args=[txn()]))
+    assert [(link.number, link.hop.token.agent.name) for link in page.context["flat"]] == [("1", "b")]
+    # On whose behalf it runs is said by its own token; nothing else of the one above, and nothing of the one below.
+    assert "on behalf of Courier" in page.text
+    assert not [mark for mark in (chain.on.agent.ref, c.ref, c.identifier) if mark in page.text]
+    grant = DelegationGrant.objects.get(agent=b)
+    lineage = browser_of(seat.person).get(reverse("grant-chain", args=[grant.ref]))
+    assert lineage.status_code == 200 and "Courier" not in lineage.text
+    assert browser_of(seat.person).get(reverse("grant-chain", args=[users_grant(chain).ref])).status_code == 404
 
 
 def test_no_token_stands_on_the_page(chain: Chain) -> None:

@@ -116,6 +116,8 @@ def _fill(steward: Steward) -> None:
             "audit-entries": "0",
             "audit-exports": steward.made("audit-exports/", {"first": 0, "end": 1})["ref"],
             "audit-feeds": steward.made("audit-feeds/", FEED)["ref"],
+            "audit-packs": "none",
+            "audit-stories": "none",
             "audit-schedules": steward.made("audit-schedules/", {"name": "Aimed", "every": "day"})["ref"],
             "compliance": "none",
             "events": "none",

@@ -14,7 +14,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
+from aims.authorization.events import TokenRefused
 from aims.authorization.request_events import RequestApproved
+from aims.kit import clock
+from aims.observability import detecting
+from aims.observability.models import Finding
+from aims.observability.rules import RULES
 from aims.people.models import User
 from audit import read
 from audit.access import EVERYTHING, Scope
@@ -22,9 +27,10 @@ from audit.errors import NoSuchStory
 from audit.exports import services, store
 from audit.exports.models import Export
 from audit.exports.packs import asking, subject
+from audit.search.errors import TooBroad
 from audit.timeline.extras import NO_EXTRAS, Extras, Incident, mounted
 from audit.write import NOBODY, record
-from tests.support.cast import browser_of
+from tests.support.cast import Acting, browser_of
 from tests.support.exports import Bundles, verdict
 from tests.support.pdf import text_of
 from tests.unit.audit.exports.test_story_pdf import COURIER, MAGPIE, issue
@@ -54,6 +60,11 @@ def packed(log: Bundles, kind: str = "txn", ref: str = "txn_1", **asked: Any) ->
     row.refresh_from_db()
     assert row.state == "ready", row.failure
     return row
+
+
+def mount(monkeypatch: pytest.MonkeyPatch, extras: Extras) -> None:
+    place = replace(mounted(), extras=extras)
+    monkeypatch.setattr("audit.exports.packs.companions.mounted", lambda: place)
 
 
 def lines(folder: Path, name: str) -> list[int]:
@@ -116,14 +127,14 @@ def test_a_finding_brings_its_evidence_and_the_story_before_it(log: Bundles, mon
     at = [entry.index for entry in read.entries_of_txn("txn_1", scope=EVERYTHING)]
     found = Incident(story=("agent", COURIER, at[-1]), evidence=[at[0] + 2, at[0] + 3, 10**6])
     extras = Extras(incident=lambda ref, scope: found if ref == "fnd_1" else None)
-    monkeypatch.setattr("audit.timeline.extras._mounted", [replace(mounted(), extras=extras)])
+    mount(monkeypatch, extras)
     folder = log.unpacked(packed(log, "finding", "fnd_1", extras=extras))
     assert verdict(folder, log.vkey)[0] == 0
     assert lines(folder, "story") == [at[0]] and lines(folder, "evidence") == [at[0] + 2, at[0] + 3]
     with pytest.raises(NoSuchStory):
         packed(log, "finding", "fnd_2", extras=extras)
     alone = Extras(incident=lambda ref, scope: Incident(story=None, evidence=[at[0]]))
-    monkeypatch.setattr("audit.timeline.extras._mounted", [replace(mounted(), extras=alone)])
+    mount(monkeypatch, alone)
     folder = log.unpacked(packed(log, "finding", "fnd_1", extras=alone), "alone")
     assert not (folder / "story.pdf").exists() and lines(folder, "evidence") == [at[0]]
 
@@ -146,7 +157,7 @@ def test_receipts_come_from_whoever_mounts_by_the_rights_of_who_asks(
         return dict.fromkeys(requests, "a.b.c") if reader == "Ben" else {}
 
     extras = Extras(receipts=receipts, reader=lambda ref: {"usr_ben": "Ben"}.get(ref), keys=lambda: '{"keys":[1]}')
-    monkeypatch.setattr("audit.timeline.extras._mounted", [replace(mounted(), extras=extras)])
+    mount(monkeypatch, extras)
     folder = log.unpacked(packed(log, extras=extras))
     assert (folder / "receipt-apr_1.jwt").read_text() == "a.b.c" and (
         folder / "receipts.jwks.json"
@@ -194,6 +205,19 @@ def test_a_long_story_has_a_pdf_a_page_and_ends_where_it_says(log: Bundles, monk
     assert "later entries are not in here" in text_of((folder / "story-2.pdf").read_bytes())
 
 
+def test_an_index_says_what_of_a_long_life_is_not_in_it(log: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.timeline.gather.RECENT", 1)
+    at = [entry.index for entry in read.entries_of_txn("txn_1", scope=EVERYTHING)]
+    folder = log.unpacked(packed(log, "agent", COURIER))
+    index = (folder / "INDEX.txt").read_text()
+    assert lines(folder, "story") == [at[2]] and lines(folder, "entries") == [at[0], at[2]]
+    assert f"On paper what came before entry {at[2]}; entries.jsonl holds it." in index
+    found = Extras(incident=lambda ref, scope: Incident(story=("agent", COURIER, None), evidence=[at[1]]))
+    mount(monkeypatch, found)
+    folder = log.unpacked(packed(log, "finding", "fnd_1", extras=found), "other")
+    assert f"What came before entry {at[2]}, neither on paper" in (folder / "INDEX.txt").read_text()
+
+
 def test_it_is_asked_for_on_a_page_by_who_may_read(log: Bundles, ben: User, cy: User) -> None:
     place, browser = "/audit/packs/new/?kind=txn&ref=txn_1", browser_of(ben)
     page = browser.get(place).content.decode()
@@ -220,6 +244,18 @@ def test_it_is_asked_for_on_a_page_by_who_may_read(log: Bundles, ben: User, cy: 
     log.sequencer.run_once()
     asked = [each for each in read.after(-1, 200, scope=EVERYTHING) if each.type == "audit.export.asked"]
     assert [(each.data["about_kind"], each.data["about"]) for each in asked] == [("txn", "txn_1")]
+
+
+def test_a_log_that_can_not_be_looked_through_in_time_is_no_error_of_ours(
+    log: Bundles, ben: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        raise TooBroad("It takes too long.", "", 0)
+
+    monkeypatch.setattr("audit.timeline.gather.newest", slow)
+    for place in ("timeline/grant/grt_1/", "timeline/grant/grt_1/story.pdf", "packs/new/?kind=grant&ref=grt_1"):
+        answer = browser_of(ben).get(f"/audit/{place}")
+        assert (answer.status_code, "It takes too long" in answer.content.decode()) == (503, True), place
 
 
 def test_only_so_many_wait(log: Bundles, ben: User) -> None:
@@ -251,3 +287,35 @@ def test_what_is_mounted_names_readers_and_shows_them_what_they_may_see(ada: Use
     assert extras.reader(ada.ref) == ada and extras.reader("usr_none") is None and extras.reader("spiffe://x/y") is None
     assert extras.card("apr_none", None) is None and extras.receipts(["apr_none"], extras.reader("cli:root")) == {}
     assert json.loads(extras.keys())["keys"] is not None and extras.incident("fnd_none", EVERYTHING) is None
+
+
+def test_a_finding_is_packed_from_its_page_with_what_shows_it(bundles: Bundles, ben: User, cy: User) -> None:
+    event = TokenRefused(endpoint="token", code="invalid_client", reason="replayed", policies=[])
+    with transaction.atomic():
+        for _ in range(5):
+            record(event, by=COURIER, facts=replace(NOBODY, agent=COURIER, decision="deny"))
+    issue("tok_1", MAGPIE)
+    bundles.sequencer.run_once()
+    detecting.follow(now=clock.now(), rules={"replay": RULES["replay"]})
+    finding, browser = Finding.objects.get(), browser_of(ben)
+    place = f"/audit/packs/new/?kind=finding&ref={finding.ref}"
+    assert place.replace("&", "&amp;") in browser.get(f"/findings/{finding.ref}/").content.decode()
+    assert "5 entries" in browser.get(place).content.decode()
+    assert browser_of(cy).get(place).status_code == 403
+    place = browser.post("/audit/packs/new/", {"kind": "finding", "ref": finding.ref})["Location"]
+    bundles.sequencer.run_once()
+    services.run_due(now=datetime.now(UTC))
+    assert finding.ref in browser.get(place).content.decode()
+    folder = bundles.unpacked(Export.objects.get())
+    assert lines(folder, "evidence") == lines(folder, "story") == finding.evidence
+    assert COURIER in text_of((folder / "story.pdf").read_bytes()) and verdict(folder, bundles.vkey)[0] == 0
+    other = Scope(agents=frozenset({MAGPIE}), since_at=None, until_at=None)
+    assert mounted().extras.incident(finding.ref, other) is None
+
+
+def test_who_may_not_read_the_log_is_not_offered_a_pack(courier: Acting, ada: User, ben: User, adm: User) -> None:
+    for person, is_offered in ((ada, False), (ben, True), (adm, True)):
+        page = browser_of(person).get(f"/agents/{courier.agent.ref}/").content.decode()
+        assert (f"/audit/packs/new/?kind=agent&amp;ref={courier.agent.ref}" in page) is is_offered, person.name
+    page = browser_of(adm).get(f"/people/{ada.ref}/").content.decode()
+    assert f"/audit/packs/new/?kind=person&amp;ref={ada.ref}" in page

@@ -39,6 +39,8 @@ def test_auditors_and_admins_see_the_pages_and_nobody_else_does(
 
 def test_a_report_is_scheduled_shown_changed_paused_resumed_and_removed(bundles: Bundles, ben: User, adm: User) -> None:
     browser = browser_of(ben)
+    once = browser.get("/audit/exports/new/?query=type:people.*%20%22a%20%26%20b%22").content.decode()
+    assert f'href="{NEW}?q=type%3Apeople.%2A%20%22a%20%26%20b%22"' in once
     assert "type:people.*" in browser.get(f"{NEW}?q=type:people.*").content.decode()
     answer = browser.post(NEW, ASKED | {"tells": [adm.ref], "formats": ["csv"]})
     path = answer["Location"]

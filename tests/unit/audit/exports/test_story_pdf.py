@@ -88,7 +88,8 @@ def test_it_says_what_was_asked_how_complete_it_is_and_what_it_rests_on(told: Se
         assert text in said, text
     for entry in read.entries_of_txn("txn_1", scope=EVERYTHING):
         assert f"{entry.index} " in said and hashlib.sha256(b"\0" + entry.canon).hexdigest() in said
-    assert "usr_ada" not in said  # the subject of an entry stands in no step here, as on the page
+    assert "Console → Courier · for usr_ada · at pay.example" in said
+    assert f"Courier agent {COURIER} " in said and "pay.example resource https://pay.example/ " in said
 
 
 def test_taking_it_is_an_entry_that_names_the_very_file(told: Sequencer, ben: User) -> None:
