@@ -27,6 +27,7 @@ MUST_RUN_ALL = os.environ.get("AIMS_TEST_REQUIRE_ALL") == "1"
 SQLITE_ONLY = {"browser", "house", "bench", "story", "clients"}
 # What starts servers on SQLite, unless it is given a database too.
 EMBEDDED, ON_POSTGRES = {"aims", "start_aims"}, {"own_database", "module_database", "postgres_url"}
+ASKS_ONE = ON_POSTGRES | {"db", "transactional_db", "live_server"}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -63,8 +64,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _belongs(item: pytest.Item) -> bool:
     is_scaled = item.get_closest_marker("scaled") is not None
     if IS_POSTGRES:
-        return is_scaled or not (SQLITE_ONLY & set(item.path.parts) or _is_embedded(item))
+        return is_scaled or (_asks_a_database(item) and not (SQLITE_ONLY & set(item.path.parts) or _is_embedded(item)))
     return not is_scaled
+
+
+def _asks_a_database(item: pytest.Item) -> bool:
+    is_marked = item.get_closest_marker("django_db") is not None
+    return is_marked or bool(ASKS_ONE & set(getattr(item, "fixturenames", ())))
 
 
 def _is_embedded(item: pytest.Item) -> bool:
