@@ -25,7 +25,7 @@ class ScheduleForm(forms.Form):
     """A search, how often, what for, and who is told. Of a search that is kept, the text is taken as it is now."""
 
     name = forms.CharField(label=_("Name"), max_length=NAME_MAX)
-    kept = forms.ChoiceField(label=_("A search that is kept"), required=False)
+    kept = forms.ChoiceField(label=_("A saved search"), required=False)
     query = forms.CharField(
         label=_("Or another search"),
         required=False,
