@@ -18,7 +18,7 @@ from audit.canonical import decode
 from audit.models import InboxRow, SavedSearch
 from audit.search import deadline, pages, saved
 from audit.sequencer import Sequencer
-from audit.write import NOBODY, FailuresCounted, record
+from audit.write import NOBODY, FailuresCounted, record, vocabulary
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.unit.audit.urls")]
 COURIER, MAGPIE = "spiffe://example.org/courier", "spiffe://example.org/magpie"
@@ -132,6 +132,16 @@ def test_facets_count_and_toggle_and_the_histogram_narrows(told: Sequencer, caug
     assert (bar["n"], bar["yes"], bar["no"], bar["waiting"]) == (4, 1, 2, 0)
     look(q=parse_qs(urlsplit(bar["href"]).query)["q"][0])
     assert len(indexes(caught[2])) == 4
+
+
+def test_a_facet_says_no_decision_in_words_and_tells_kinds_of_one_name_apart(
+    told: Sequencer, caught: list[dict[str, Any]]
+) -> None:
+    look()
+    facets = {facet["label"]: facet["values"] for facet in caught[0]["counts"]["facets"]}
+    assert "not_applicable" not in {value["text"] for value in facets["Decision"]}
+    titles = [str(event.title) for event in vocabulary().values()]
+    assert all(value["is_double"] == (titles.count(value["text"]) > 1) for value in facets["Kind"])
 
 
 def test_what_is_outside_a_readers_scope_is_neither_found_nor_counted_nor_suggested(
