@@ -30,6 +30,11 @@ class Card:
     decided_at: datetime | None
     href: str
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether somebody said yes to it: of any other card nobody may claim that it was signed."""
+        return self.state in ("approved", "redeemed")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Incident:

@@ -238,6 +238,7 @@ def _card(each: Compared) -> dict[str, Any]:
         "request": card.request,
         "headline": card.headline,
         "state": f"{card.state}, {decided}",
+        "is-signed": card.is_signed,
         "rows": [{"label": label, "value": value, "sub": sub} for label, value, sub in card.pairs if value],
         "hashes": list(card.details),
         "match": {"tone": tone, "title": title, "text": text},

@@ -180,6 +180,9 @@ def test_cards_that_the_reader_may_not_see_are_counted_only(told: Sequencer) -> 
     )
     said = pdf_of(extras=Extras(card=lambda request, reader: seen))
     assert "Pay 5" in said and "Nobody says so." in said and "of 1 cards" not in said
+    assert wording.WORDS["shown-signed"] not in said
+    said = pdf_of(extras=Extras(card=lambda request, reader: replace(seen, state="redeemed")))
+    assert wording.WORDS["shown-signed"] in said
 
 
 def test_a_diagram_is_cut_between_rows_onto_sheets_that_are_wide_enough() -> None:
