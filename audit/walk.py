@@ -111,9 +111,16 @@ class Walk:
             raise Bad("the head does not hold what its entries hash to", where="head")
 
     def gone(self, size: int) -> None:
-        """Raise Bad if a published size is more than there is, and than what is acknowledged as lost."""
-        if size > max(self.size, self._lost.end - self.log.base if self._lost else 0):
+        """Raise Bad if a published size is more than there is, and than what is acknowledged as lost.
+
+        The log may have grown, and been published, since the walk began: what was published before now is within the head now.
+        """
+        if size > max(self.size, self._lost.end - self.log.base if self._lost else 0) and size > self._by_now():
             raise self._gone(size)
+
+    def _by_now(self) -> int:
+        head = Head.objects.filter(generation=self.log.generation).first()
+        return head.size if head else 0
 
     def _gone(self, size: int) -> Bad:
         return bad_entry(self.log.base + self.size, f"is missing: checkpoint {size} covers entries that are gone")

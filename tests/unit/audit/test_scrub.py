@@ -10,8 +10,8 @@ from django.core import mail
 from django.test import Client
 
 from aims.console import jobs
-from audit import columns, read, scrub, walk
-from audit.models import Check, Entry, Tile
+from audit import columns, read, scrub, verify, walk
+from audit.models import Check, Entry, Log, Tile
 from audit.scrub import Scrubber
 from audit.sequencer import Sequencer
 from audit.verdict import Verdict
@@ -48,6 +48,22 @@ def test_every_kind_of_check_runs_by_itself_and_says_so_once_a_day(log: Tamper, 
     sequencer.run_once()
     assert Entry.objects.filter(type="audit.verification.passed").count() == 3
     assert read.trouble() == ""
+
+
+def test_a_log_that_is_published_further_meanwhile_is_no_loss(
+    log: Tamper, sequencer: Sequencer, happen: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at_copies = verify._copied
+
+    def after_more_was_published(current: Log) -> int:
+        happen(10)
+        sequencer.run_once()
+        return looked_at_copies(current)
+
+    monkeypatch.setattr(verify, "_copied", after_more_was_published)
+    assert verify.verify_log().is_good
+    until_rest(Scrubber())
+    assert not Check.objects.exclude(bad="").exists()
 
 
 def test_the_walk_goes_on_where_another_process_left_it(log: Tamper, monkeypatch: pytest.MonkeyPatch) -> None:
