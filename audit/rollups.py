@@ -20,7 +20,7 @@ from audit.models import Entry, Rollup
 KEY_BYTES = 16
 DAY = timedelta(days=1)
 HOURS_KEPT = timedelta(days=4)  # longer than any span with a bar an hour; the days before are counted as a whole
-_KIND = ("agent", "type", "decision", "resource")
+KIND = ("agent", "type", "decision", "resource")
 _AT_ONCE = 10_000  # entries that a rebuild counts before it writes
 
 Kind = tuple[str, str, str, str]  # agent, type, decision, resource; empty where an entry has none
@@ -56,7 +56,7 @@ def fold(before: datetime) -> int:
         while (hour := _unfolded(before)) is not None:
             day = hour.astimezone(UTC).replace(hour=0)
             of_day = Rollup.objects.filter(hour__gte=day, hour__lt=day + DAY)
-            counts = {(day, *kind): n for *kind, n in of_day.values_list(*_KIND).annotate(total=Sum("n"))}
+            counts = {(day, *kind): n for *kind, n in of_day.values_list(*KIND).annotate(total=Sum("n"))}
             of_day.delete()
             _add(counts)
             days, before = days + 1, day  # what is later is folded, and need not be looked through again

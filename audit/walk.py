@@ -113,12 +113,13 @@ class Walk:
     def gone(self, size: int) -> None:
         """Raise Bad if a published size is more than there is, and than what is acknowledged as lost.
 
-        The log may have grown, and been published, since the walk began: what was published before now is within the head now.
+        What was published before now is within the head now, however far the walk went.
         """
-        if size > max(self.size, self._lost.end - self.log.base if self._lost else 0) and size > self._by_now():
+        if size > max(self.size, self._lost.end - self.log.base if self._lost else 0) and size > self.by_now():
             raise self._gone(size)
 
-    def _by_now(self) -> int:
+    def by_now(self) -> int:
+        """Return how many entries there are now: the log may have grown since the walk began."""
         head = Head.objects.filter(generation=self.log.generation).first()
         return head.size if head else 0
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import reduce
+from functools import cached_property, reduce
 from operator import and_, or_
 from typing import Any
 
@@ -21,10 +21,11 @@ from django.db.models import Min, Q, QuerySet, Sum
 from audit import tree
 from audit.models import PeriodCount, Rollup
 from audit.partitions import Month
-from audit.rollups import HOURS_KEPT
+from audit.rollups import HOURS_KEPT, KIND
 from audit.search import periods
 from audit.search.deadline import Deadline
-from audit.search.finding import COUNT_MAX, KIND, Search
+from audit.search.finding import COUNT_MAX, Search
+from audit.search.periods import ONE_DAY, ONE_WEEK
 from audit.search.sql import Ground, span_of
 from audit.search.syntax import All, AnyOf, Has, Not, Present, Tree
 
@@ -32,7 +33,7 @@ FACETS = ("decision", "type", "agent", "resource")
 FACET_VALUES_MAX = 8
 BARS_MAX = 120
 HOURLY_MAX = timedelta(hours=72)  # spans up to that have a bar an hour
-ONE_HOUR, ONE_DAY, ONE_WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+ONE_HOUR = timedelta(hours=1)
 _GROUPED = {0b1111 ^ (0b1000 >> at): at for at in range(len(KIND))}  # by what PostgreSQL's grouping() says
 
 Counted = tuple[datetime, str, str, str, str, int]  # when, as KIND, how many
@@ -129,6 +130,11 @@ class _Rolled:
             conditions.append(Q(agent__in=sorted(agents)))
         self._condition = reduce(and_, filter(None, conditions), Q())
 
+    @cached_property
+    def _done(self) -> datetime | None:
+        """Up to when days are added up: looked up once, so that facets and bars count with the same."""
+        return periods.until()
+
     def counts(self) -> Counts:
         moment = tree.moment()
         first = Rollup.objects.aggregate(first=Min("hour"))["first"]
@@ -160,7 +166,7 @@ class _Rolled:
 
     def _kinds(self, start: datetime, end: datetime) -> list[QuerySet[Any, tuple[str, str, str, str, int]]]:
         """Return what is counted of each kind: months and weeks as they were added up, this month to date, the rest from rollups."""
-        done = periods.until() or start
+        done = self._done or start
         first, last = _months(start, min(end, done))
         parts: list[QuerySet[Rollup] | QuerySet[PeriodCount]] = []
         if first < last:
@@ -185,7 +191,7 @@ class _Rolled:
         if step == ONE_HOUR and start < hours_from:  # what was folded into days is told apart by the entries alone
             yield from ((at, decision, n) for at, _a, _t, decision, _r, n in self._entries(start, end))
             return
-        grain, done = self._grain(step), periods.until()
+        grain, done = self._grain(step), self._done
         if grain and done:
             whole = ONE_WEEK if grain == periods.WEEK else ONE_DAY
             first, last = _ceiling(start, whole), _floor(min(done, end), whole)

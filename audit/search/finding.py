@@ -20,6 +20,7 @@ from audit import partitions
 from audit.access import Scope
 from audit.entries import EntryView, views_of
 from audit.models import Entry, Head
+from audit.rollups import KIND
 from audit.search import indexes
 from audit.search.deadline import Deadline
 from audit.search.fields import FIELDS, Kind
@@ -34,8 +35,6 @@ STRETCH = 200_000  # indexes of one look where there are no months
 COUNT_MAX = 10_000  # of the newest matches that are counted one by one
 WORD_SCAN_MAX = 100_000  # of the newest entries, in which words are looked for where no index knows them
 
-
-KIND = ("agent", "type", "decision", "resource")
 
 Match = tuple[int, datetime, str | None, str, str | None, str | None]  # index, recorded_at, then as KIND
 

@@ -17,15 +17,14 @@ from django.db.models import Min, QuerySet, Sum
 
 from audit.models import PeriodCount, Rollup
 from audit.partitions import Month
-from audit.rollups import KEY_BYTES
+from audit.rollups import KEY_BYTES, KIND
 from audit.write import TYPE_MAX
 
 Grain = PeriodCount.Grain
 DAY, WEEK, MONTH, TO_DATE = Grain.DAY, Grain.WEEK, Grain.MONTH, Grain.TO_DATE
 ONE_DAY, ONE_WEEK = timedelta(days=1), timedelta(days=7)
-_KIND = ("agent", "type", "decision", "resource")
 
-Row = tuple[bytes, str, str, str, str, int]  # key, then as _KIND, then how many
+Row = tuple[bytes, str, str, str, str, int]  # key, then as KIND, then how many
 
 
 def catch_up(moment: datetime) -> int:
@@ -33,7 +32,7 @@ def catch_up(moment: datetime) -> int:
 
     Each day is a transaction. A crash in between leaves the rest to the next call; two at once store the same numbers once.
     """
-    at = until() or day_of(Rollup.objects.aggregate(first=Min("hour"))["first"])
+    at = until() or _first_day()
     done = 0
     while at is not None and at + ONE_DAY <= moment:
         with transaction.atomic():
@@ -63,14 +62,19 @@ def rebuild(moment: datetime) -> int:
     return catch_up(moment)
 
 
-def day_of(at: datetime | None) -> datetime | None:
+def _first_day() -> datetime | None:
+    first = Rollup.objects.aggregate(first=Min("hour"))["first"]
+    return day_of(first) if first else None
+
+
+def day_of(at: datetime) -> datetime:
     """Return the first moment of a day, in UTC."""
-    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) if at else None
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def week_of(at: datetime) -> datetime:
     """Return the first moment of a week, which begins on a Monday, in UTC."""
-    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    day = day_of(at)
     return day - day.weekday() * ONE_DAY
 
 
@@ -81,8 +85,8 @@ def _add_up(day: datetime) -> None:
     if after == week_of(after):
         _store(WEEK, week_of(day), _kind_by_kind(week_of(day), after))
     of_day = Rollup.objects.filter(hour__gte=day, hour__lt=after)
-    rows = list(of_day.values_list(*_KIND).annotate(Sum("n")).order_by())
-    for at, name in enumerate(_KIND):
+    rows = list(of_day.values_list(*KIND).annotate(Sum("n")).order_by())
+    for at, name in enumerate(KIND):
         if name != "decision":
             _store(Grain(name), day, _by(rows, lambda kind, at=at: (kind[at], kind[2])))  # type: ignore[misc]
     # Last: it says that the day is done. A day without entries has a row too.
@@ -98,7 +102,7 @@ def _add_up_to(day: datetime) -> None:
 
 def _kind_by_kind(since: datetime, until: datetime) -> QuerySet[Any, Row]:
     found = Rollup.objects.filter(hour__gte=since, hour__lt=until)
-    return found.values_list("key", *_KIND).annotate(Sum("n")).order_by()
+    return found.values_list("key", *KIND).annotate(Sum("n")).order_by()
 
 
 def _by(
