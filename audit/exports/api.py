@@ -11,7 +11,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
@@ -26,6 +26,12 @@ from audit.search.errors import QueryError
 from audit.search.language import QUERY_MAX
 
 LISTED_MAX = 50
+
+
+class Moved(APIException):
+    """It is in another state by now."""
+
+    status_code = 409
 
 
 class Text(serializers.CharField):

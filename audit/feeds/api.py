@@ -11,12 +11,12 @@ from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from audit.exports.api import Text
+from audit.exports.api import Moved, Strict, Text
 from audit.feeds import services
 from audit.feeds.delivering import key_of, lag_of
 from audit.feeds.errors import FeedError, NoSuchFeed
@@ -24,12 +24,6 @@ from audit.feeds.models import FORMATS, KINDS, Feed
 
 ADDRESS_MAX = 2048
 NAME_MAX = 100
-
-
-class Moved(APIException):
-    """It is in another state by now."""
-
-    status_code = 409
 
 
 class Flag(serializers.BooleanField):
@@ -42,7 +36,7 @@ class Flag(serializers.BooleanField):
         return data
 
 
-class FeedSerializer(serializers.Serializer[Any]):
+class FeedSerializer(Strict):
     """A receiver of the log. cursor: the last index that it acknowledged, -1 before any. lag: signed entries that it lacks.
 
     trouble: why the last try failed, or empty. is_from_start: whether it began with the first entry, or with what came then.
@@ -64,13 +58,6 @@ class FeedSerializer(serializers.Serializer[Any]):
     delivered_at = serializers.DateTimeField(read_only=True, allow_null=True)
     next_try_at = serializers.DateTimeField(read_only=True, allow_null=True)
     tested_at = serializers.DateTimeField(read_only=True, allow_null=True)
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Refuse members that mean nothing here: a typo would send more than was wanted."""
-        known = {name for name, field in self.fields.items() if not field.read_only}
-        if isinstance(data, dict) and (unknown := sorted(set(data) - known)):
-            raise ValidationError(dict.fromkeys(unknown, ["There is no such member."]))
-        return super().to_internal_value(data)
 
 
 class KeyedFeedSerializer(FeedSerializer):

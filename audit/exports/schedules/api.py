@@ -20,7 +20,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from audit.access import scope_of_caller
-from audit.exports.api import Index, Text
+from audit.exports.api import Index, Moved, Strict, Text
 from audit.exports.errors import ExportError
 from audit.exports.schedules import queries, services
 from audit.exports.schedules.due import EVERY, Rhythm
@@ -34,12 +34,6 @@ from audit.search.language import QUERY_MAX
 RUNS_LISTED = 10
 FORMATS_MAX = 10
 _MEMBER = {"zone_refused": "zone", "tells_refused": "tells", "format_missing": "formats"}
-
-
-class Moved(APIException):
-    """It is in another state by now."""
-
-    status_code = 409
 
 
 class Changed(APIException):
@@ -61,7 +55,7 @@ class RunSerializer(serializers.Serializer[Any]):
     told = serializers.IntegerField()
 
 
-class ScheduleSerializer(serializers.Serializer[Any]):
+class ScheduleSerializer(Strict):
     """A report that comes again. weekday: on which its weeks begin, 0 for Monday; null unless it comes every week."""
 
     ref = serializers.CharField(read_only=True)
@@ -79,13 +73,6 @@ class ScheduleSerializer(serializers.Serializer[Any]):
     set_at = serializers.DateTimeField(read_only=True)
     next_at = serializers.DateTimeField(read_only=True)
     runs = RunSerializer(many=True, read_only=True)
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Refuse members that mean nothing here: a typo would take more than was wanted."""
-        known = {name for name, field in self.fields.items() if not field.read_only}
-        if isinstance(data, dict) and (unknown := sorted(set(data) - known)):
-            raise ValidationError(dict.fromkeys(unknown, ["There is no such member."]))
-        return super().to_internal_value(data)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse a week without a day, and a day without a week."""
